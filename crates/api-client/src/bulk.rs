@@ -1,0 +1,93 @@
+//! Enqueueing many jobs.
+
+use std::{collections::BTreeMap, future::IntoFuture, pin::Pin};
+
+use ergate_shared::QueueName;
+
+use crate::{
+    Enqueue, Error, Receipt,
+    enqueue::{Ready, receipt, unshare},
+};
+
+/// Up to this many jobs of one queue are enqueued all or none; more go in batches of this size, in order.
+pub const ATOMIC_BATCH: usize = 1000;
+/// Batches on their way at once, so that the next is being read while one is under way.
+const AHEAD: usize = 4;
+
+/// Many jobs about to be enqueued: `.await` it. Every job is checked before the first is sent.
+///
+/// The receipts come in the order of the jobs. Jobs that are refused for their unique key make the whole call an error
+/// only if none of their batch could be told apart; see [`Error::Duplicate`].
+#[derive(Debug)]
+#[must_use = "jobs are enqueued when this is awaited"]
+pub struct EnqueueAll {
+    jobs: Vec<Enqueue>,
+}
+
+impl EnqueueAll {
+    pub(crate) fn new(jobs: Vec<Enqueue>) -> Self {
+        Self { jobs }
+    }
+
+    /// Sets options on every job.
+    pub fn each(mut self, options: impl FnMut(Enqueue) -> Enqueue) -> Self {
+        self.jobs = self.jobs.into_iter().map(options).collect();
+        self
+    }
+
+    async fn send(self) -> Result<Vec<Receipt>, Error> {
+        let Some(client) = self.jobs.first().map(|job| job.client().clone()) else { return Ok(Vec::new()) };
+        let mut queues: BTreeMap<QueueName, Vec<(usize, Ready)>> = BTreeMap::new();
+        for (place, job) in self.jobs.into_iter().enumerate() {
+            let ready = job.draft()?;
+            queues.entry(ready.queue.clone()).or_default().push((place, ready));
+        }
+        let mut receipts: Vec<Option<Receipt>> = Vec::new();
+        for (queue, jobs) in queues {
+            let batcher = client.batcher(&queue);
+            let mut jobs = jobs.into_iter();
+            let mut under_way = std::collections::VecDeque::new();
+            loop {
+                while under_way.len() < AHEAD {
+                    let (mut drafts, mut about) = (Vec::new(), Vec::new());
+                    for (place, ready) in jobs.by_ref().take(ATOMIC_BATCH) {
+                        about.push((place, ready.draft.id.clone(), ready.unique, ready.durability));
+                        drafts.push(ready.draft);
+                    }
+                    if drafts.is_empty() {
+                        break;
+                    }
+                    let batcher = batcher.clone();
+                    let answer = tokio::spawn(async move { batcher.submit(drafts).await });
+                    under_way.push_back((about, answer));
+                }
+                let Some((about, answer)) = under_way.pop_front() else { break };
+                let taken = answer.await.map_err(|error| Error::Server(error.to_string()))?.map_err(unshare)?;
+                let mut most = crate::Durability::Fast;
+                for ((place, id, unique, durability), taken) in about.into_iter().zip(taken) {
+                    if receipts.len() <= place {
+                        receipts.resize_with(place + 1, || None);
+                    }
+                    most = most.max(durability);
+                    receipts[place] = Some(receipt(queue.clone(), id, taken, unique)?);
+                }
+                if most != crate::Durability::Fast {
+                    let reached = most.reach(&client, &queue).await?;
+                    for receipt in receipts.iter_mut().flatten() {
+                        receipt.durability = reached;
+                    }
+                }
+            }
+        }
+        Ok(receipts.into_iter().flatten().collect())
+    }
+}
+
+impl IntoFuture for EnqueueAll {
+    type Output = Result<Vec<Receipt>, Error>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(self.send())
+    }
+}

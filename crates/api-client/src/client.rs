@@ -1,0 +1,252 @@
+//! The client: what producers, operators' tools and workers hold.
+
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use ergate_shared::{
+    DEFAULT_PAYLOAD_LIMIT, Job, JobId, JobName, Namespace, QueueName,
+    key::{QueueKeys, RegistryKeys},
+};
+
+use crate::{
+    Enqueue, EnqueueAll, Error, JobHandle, Queue, Redis, ServerInfo, batch::Batcher, ending::Endings, handshake::shake_hands,
+};
+
+/// A handle on one Ergate: cheap to clone, shared by any number of tasks.
+///
+/// Calls to [`enqueue`](Self::enqueue) from many tasks share round trips by themselves.
+///
+/// ```no_run
+/// # use ergate_client::Client;
+/// # async fn example() -> Result<(), ergate_client::Error> {
+/// let client = Client::connect("redis://localhost").await?;
+/// let stats = client.queue("mail")?.stats().await?;
+/// println!("{} ready", stats.ready);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Client {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    redis: Redis,
+    namespace: Namespace,
+    registry: RegistryKeys,
+    server: ServerInfo,
+    payload_limit: usize,
+    deadline: Duration,
+    batchers: Mutex<HashMap<QueueName, Batcher>>,
+    endings: Endings,
+}
+
+/// Options of a [`Client`].
+#[derive(Debug, Clone)]
+pub struct ClientBuilder {
+    namespace: Namespace,
+    payload_limit: usize,
+    connect_within: Duration,
+    deadline: Duration,
+    allow_eviction: bool,
+}
+
+impl Default for ClientBuilder {
+    fn default() -> Self {
+        Self {
+            namespace: Namespace::default(),
+            payload_limit: DEFAULT_PAYLOAD_LIMIT,
+            connect_within: Duration::from_secs(5),
+            deadline: Duration::from_secs(15),
+            allow_eviction: false,
+        }
+    }
+}
+
+impl ClientBuilder {
+    /// Sets what every key begins with; default `ergate`. Two namespaces share a Redis and know nothing of each other.
+    #[must_use]
+    pub fn namespace(mut self, namespace: Namespace) -> Self {
+        self.namespace = namespace;
+        self
+    }
+
+    /// Sets the largest payload in bytes; default 512 KiB.
+    #[must_use]
+    pub fn payload_limit(mut self, bytes: usize) -> Self {
+        self.payload_limit = bytes;
+        self
+    }
+
+    /// Sets how long [`connect`](Self::connect) goes on trying; default 5 s. Zero tries once.
+    #[must_use]
+    pub fn connect_within(mut self, within: Duration) -> Self {
+        self.connect_within = within;
+        self
+    }
+
+    /// Sets how long an enqueue goes on trying while Redis is away; default 15 s.
+    #[must_use]
+    pub fn deadline(mut self, deadline: Duration) -> Self {
+        self.deadline = deadline;
+        self
+    }
+
+    /// Allows a Redis that deletes keys when memory is full (`allkeys-*`); default refused, since it loses jobs.
+    #[must_use]
+    pub fn allow_eviction(mut self, allow: bool) -> Self {
+        self.allow_eviction = allow;
+        self
+    }
+
+    /// Connects to a server, a cluster (`redis+cluster://`) or through Sentinels (`redis+sentinel://`).
+    ///
+    /// # Errors
+    /// [`Error::Address`], [`Error::Unreachable`], or [`Error::Server`] for one that is too old or would lose jobs.
+    pub async fn connect(self, url: &str) -> Result<Client, Error> {
+        let redis = Redis::open(url)?;
+        redis.connect_within(self.connect_within).await?;
+        let registry = RegistryKeys::new(&self.namespace);
+        let server = shake_hands(&redis, &registry, self.allow_eviction).await?;
+        let endings = Endings::new(url);
+        Ok(Client {
+            inner: Arc::new(Inner {
+                redis,
+                namespace: self.namespace,
+                registry,
+                server,
+                payload_limit: self.payload_limit,
+                deadline: self.deadline,
+                batchers: Mutex::default(),
+                endings,
+            }),
+        })
+    }
+}
+
+/// A client that does not keep the connection alive.
+#[derive(Clone)]
+pub(crate) struct WeakClient {
+    inner: std::sync::Weak<Inner>,
+}
+
+impl WeakClient {
+    pub(crate) fn upgrade(&self) -> Option<Client> {
+        self.inner.upgrade().map(|inner| Client { inner })
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client")
+            .field("redis", &self.inner.redis)
+            .field("namespace", &self.inner.namespace)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Client {
+    /// Connects with default options.
+    ///
+    /// # Errors
+    /// As [`ClientBuilder::connect`].
+    pub async fn connect(url: &str) -> Result<Self, Error> {
+        Self::builder().connect(url).await
+    }
+
+    /// Options first.
+    pub fn builder() -> ClientBuilder {
+        ClientBuilder::default()
+    }
+
+    /// Enqueues a job: `.await` what it returns, after setting options if need be.
+    pub fn enqueue<J: Job>(&self, job: J) -> Enqueue {
+        Enqueue::typed(self, &job)
+    }
+
+    /// Enqueues a job whose type is not known here, with its payload as JSON text.
+    ///
+    /// # Errors
+    /// [`Error::Payload`] if the payload is not JSON; checked when awaited, like everything else.
+    pub fn enqueue_raw(&self, queue: QueueName, name: JobName, payload: impl Into<Vec<u8>>) -> Enqueue {
+        Enqueue::raw(self, queue, name, payload.into())
+    }
+
+    /// Enqueues many jobs of one type: at once up to [`ATOMIC_BATCH`](crate::ATOMIC_BATCH), in batches above.
+    pub fn enqueue_all<J: Job>(&self, jobs: impl IntoIterator<Item = J>) -> EnqueueAll {
+        EnqueueAll::new(jobs.into_iter().map(|job| self.enqueue(job)).collect())
+    }
+
+    /// A queue, by name.
+    ///
+    /// # Errors
+    /// If the name is not valid.
+    pub fn queue(&self, name: &str) -> Result<Queue, Error> {
+        Ok(Queue::new(self.clone(), name.parse()?))
+    }
+
+    /// A job, by queue and id; whether it exists is seen when it is asked.
+    ///
+    /// # Errors
+    /// If the name or id is not valid.
+    pub fn job(&self, queue: &str, id: &str) -> Result<JobHandle, Error> {
+        Ok(JobHandle::new(self.queue(queue)?, JobId::new(id)?))
+    }
+
+    /// What the server is.
+    pub fn server(&self) -> &ServerInfo {
+        &self.inner.server
+    }
+
+    /// What every key begins with.
+    pub fn namespace(&self) -> &Namespace {
+        &self.inner.namespace
+    }
+
+    /// The connection, for scripts and commands of one's own.
+    pub fn redis(&self) -> &Redis {
+        &self.inner.redis
+    }
+
+    /// The keys of a queue.
+    pub fn keys(&self, queue: &QueueName) -> QueueKeys {
+        QueueKeys::new(&self.inner.namespace, queue)
+    }
+
+    /// The keys that concern all queues.
+    pub fn registry_keys(&self) -> &RegistryKeys {
+        &self.inner.registry
+    }
+
+    /// The largest payload in bytes.
+    pub fn payload_limit(&self) -> usize {
+        self.inner.payload_limit
+    }
+
+    pub(crate) fn downgrade(&self) -> WeakClient {
+        WeakClient { inner: Arc::downgrade(&self.inner) }
+    }
+
+    pub(crate) fn endings(&self) -> &Endings {
+        &self.inner.endings
+    }
+
+    pub(crate) fn batcher(&self, queue: &QueueName) -> Batcher {
+        let mut batchers = self.inner.batchers.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if let Some(batcher) = batchers.get(queue) {
+            return batcher.clone();
+        }
+        let batcher = Batcher::new(
+            self.inner.redis.clone(),
+            self.keys(queue),
+            self.inner.registry.queues.clone(),
+            queue.clone(),
+            self.inner.deadline,
+        );
+        batchers.entry(queue.clone()).or_insert(batcher).clone()
+    }
+}

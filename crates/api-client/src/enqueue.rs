@@ -1,0 +1,410 @@
+//! Enqueueing one job: an awaitable builder.
+
+use std::{future::IntoFuture, pin::Pin, sync::Arc, time::Duration};
+
+use ergate_shared::{
+    Backoff, Job, JobId, JobName, JobOptions, JobRecord, OnExhausted, Priority, QueueName, UniqueScope, duration,
+    record::LONGEST_UNIQUE_KEY,
+};
+
+use crate::{
+    Client, Durability, Error, JobHandle, Reached,
+    batch::{Draft, Special, Taken},
+};
+
+/// The most tags of a job, and the longest of each in bytes.
+const MOST_TAGS: usize = 16;
+const LONGEST_TAG: usize = 64;
+
+/// Says that at most one job may hold a key, and for how long.
+///
+/// ```
+/// # use std::time::Duration;
+/// # use ergate_client::Unique;
+/// let one_at_a_time = Unique::until_finished("org-7");
+/// let once_an_hour = Unique::within("org-7", Duration::from_hours(1)).replace();
+/// ```
+#[derive(Debug, Clone)]
+pub struct Unique {
+    key: String,
+    scope: UniqueScope,
+    window: Option<Duration>,
+    on_conflict: OnConflict,
+}
+
+/// What happens to a job whose unique key is held.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum OnConflict {
+    /// It is refused with [`Error::Duplicate`]. The default.
+    #[default]
+    Reject,
+    /// It is dropped, and the receipt names the holder.
+    Ignore,
+    /// It takes the place of a holder that waits; it is refused if the holder runs.
+    Replace,
+}
+
+impl Unique {
+    fn new(key: impl Into<String>, scope: UniqueScope, window: Option<Duration>) -> Self {
+        Self { key: key.into(), scope, window, on_conflict: OnConflict::default() }
+    }
+
+    /// Held until a worker starts the job.
+    pub fn until_started(key: impl Into<String>) -> Self {
+        Self::new(key, UniqueScope::Started, None)
+    }
+
+    /// Held until the job has ended, retries included.
+    pub fn until_finished(key: impl Into<String>) -> Self {
+        Self::new(key, UniqueScope::Finished, None)
+    }
+
+    /// Held for a time after the job was enqueued, whatever becomes of it.
+    pub fn within(key: impl Into<String>, window: Duration) -> Self {
+        Self::new(key, UniqueScope::Window, Some(window))
+    }
+
+    /// Drops the new job if the key is held.
+    #[must_use]
+    pub fn ignore(mut self) -> Self {
+        self.on_conflict = OnConflict::Ignore;
+        self
+    }
+
+    /// Lets the new job take the place of a waiting holder.
+    #[must_use]
+    pub fn replace(mut self) -> Self {
+        self.on_conflict = OnConflict::Replace;
+        self
+    }
+}
+
+/// What an enqueue says once it is kept.
+#[derive(Debug, Clone)]
+pub struct Receipt {
+    /// The job's id; that of the holder if the new one was dropped.
+    pub id: JobId,
+    /// The queue it is in.
+    pub queue: QueueName,
+    /// Whether a job with this id or unique key was there already, so that nothing new was enqueued.
+    pub duplicate: bool,
+    /// How safe it is.
+    pub durability: Reached,
+}
+
+/// A job about to be enqueued: set options, then `.await` it. Nothing happens before.
+#[derive(Debug)]
+#[must_use = "a job is enqueued when this is awaited"]
+pub struct Enqueue {
+    client: Client,
+    queue: Result<QueueName, ergate_shared::Error>,
+    name: Result<JobName, ergate_shared::Error>,
+    payload: Result<Vec<u8>, serde_json::Error>,
+    version: u16,
+    priority: Priority,
+    when: When,
+    options: JobOptions,
+    id: Option<Result<JobId, ergate_shared::Error>>,
+    unique: Option<Unique>,
+    expires_in: Option<Duration>,
+    durability: Durability,
+    problem: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum When {
+    Now,
+    In(Duration),
+    At(u64),
+}
+
+impl Enqueue {
+    pub(crate) fn typed<J: Job>(client: &Client, job: &J) -> Self {
+        let payload = serde_json::to_vec(job);
+        let mut enqueue = Self::new(client, QueueName::new(J::QUEUE), JobName::new(J::NAME), payload);
+        enqueue.version = J::VERSION;
+        enqueue.priority = J::PRIORITY;
+        enqueue
+    }
+
+    pub(crate) fn raw(client: &Client, queue: QueueName, name: JobName, payload: Vec<u8>) -> Self {
+        let checked = serde_json::from_slice::<serde::de::IgnoredAny>(&payload).map(|_| payload);
+        Self::new(client, Ok(queue), Ok(name), checked)
+    }
+
+    fn new(
+        client: &Client,
+        queue: Result<QueueName, ergate_shared::Error>,
+        name: Result<JobName, ergate_shared::Error>,
+        payload: Result<Vec<u8>, serde_json::Error>,
+    ) -> Self {
+        Self {
+            client: client.clone(),
+            queue,
+            name,
+            payload,
+            version: 1,
+            priority: Priority::default(),
+            when: When::Now,
+            options: JobOptions::default(),
+            id: None,
+            unique: None,
+            expires_in: None,
+            durability: Durability::default(),
+            problem: None,
+        }
+    }
+
+    /// Puts it into another queue than its type declares.
+    pub fn queue(mut self, queue: &str) -> Self {
+        self.queue = queue.parse();
+        self
+    }
+
+    /// Sets its place within the queue; default: what its type declares.
+    pub fn priority(mut self, priority: Priority) -> Self {
+        self.priority = priority;
+        self
+    }
+
+    /// Lets it wait this long, by Redis' clock; default none. At most ten years.
+    pub fn delay(mut self, delay: Duration) -> Self {
+        self.check(delay, "delay");
+        self.when = When::In(delay);
+        self
+    }
+
+    /// Lets it wait until then; a time that is past means now.
+    pub fn run_at(mut self, time: jiff::Timestamp) -> Self {
+        self.when = When::At(u64::try_from(time.as_millisecond()).unwrap_or(0));
+        self
+    }
+
+    /// Sets the tries after the first; default: what its type declares.
+    pub fn retries(mut self, retries: u32) -> Self {
+        self.options.retries = Some(retries);
+        self
+    }
+
+    /// Sets the delay between tries; default: what its type declares.
+    pub fn backoff(mut self, backoff: Backoff) -> Self {
+        self.options.backoff = Some(backoff);
+        self
+    }
+
+    /// Sets the longest one attempt may run; default: what its type declares.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.check(timeout, "timeout");
+        if timeout.is_zero() {
+            self.problem = Some("timeout 0s leaves no time to run".to_owned());
+        }
+        self.options.timeout = Some(timeout);
+        self
+    }
+
+    /// Sets what becomes of it after its last attempt; default: what its type declares.
+    pub fn on_exhausted(mut self, then: OnExhausted) -> Self {
+        self.options.on_exhausted = Some(then);
+        self
+    }
+
+    /// Lets it be enqueued only if no other job holds the key.
+    pub fn unique(mut self, unique: Unique) -> Self {
+        if let Some(window) = unique.window {
+            self.check(window, "unique window");
+        }
+        if unique.key.is_empty() || unique.key.len() > LONGEST_UNIQUE_KEY {
+            let length = unique.key.len();
+            self.problem = Some(format!("unique key has {length} bytes, 1 to {LONGEST_UNIQUE_KEY} are allowed"));
+        }
+        self.unique = Some(unique);
+        self
+    }
+
+    /// Short for [`Unique::within`], keyed by the job's name and payload.
+    pub fn unique_for(self, window: Duration) -> Self {
+        use std::hash::{DefaultHasher, Hash, Hasher};
+        let mut hasher = DefaultHasher::new();
+        self.payload.as_ref().map_or(&[][..], Vec::as_slice).hash(&mut hasher);
+        let name = self.name.as_ref().map_or("", JobName::as_str);
+        let key = format!("{name}:{:016x}", hasher.finish());
+        self.unique(Unique::within(key, window))
+    }
+
+    /// Sets its id; a job that is there under this id makes the receipt a duplicate, and nothing is enqueued.
+    pub fn id(mut self, id: impl AsRef<str>) -> Self {
+        self.id = Some(JobId::new(id));
+        self
+    }
+
+    /// Dead-letters it if it has not started by then; default never.
+    pub fn expires_in(mut self, time: Duration) -> Self {
+        self.check(time, "expiry");
+        self.expires_in = Some(time);
+        self
+    }
+
+    /// Adds words to find it by: at most 16, of at most 64 bytes.
+    pub fn tags<T: Into<String>>(mut self, tags: impl IntoIterator<Item = T>) -> Self {
+        self.options.tags.extend(tags.into_iter().map(Into::into));
+        if self.options.tags.len() > MOST_TAGS {
+            self.problem = Some(format!("{} tags, the most is {MOST_TAGS}", self.options.tags.len()));
+        }
+        if let Some(tag) = self.options.tags.iter().find(|tag| tag.is_empty() || tag.len() > LONGEST_TAG) {
+            self.problem = Some(format!("tag {tag:?} has {} bytes, 1 to {LONGEST_TAG} are allowed", tag.len()));
+        }
+        self
+    }
+
+    /// Hands on the caller's trace, as the W3C `traceparent` header has it.
+    pub fn traceparent(mut self, traceparent: impl Into<String>) -> Self {
+        self.options.traceparent = Some(traceparent.into());
+        self
+    }
+
+    /// Sets how safe it must be before this returns; default [`Durability::Fast`].
+    pub fn durability(mut self, durability: Durability) -> Self {
+        self.durability = durability;
+        self
+    }
+
+    fn check(&mut self, time: Duration, what: &str) {
+        if time > duration::LONGEST {
+            self.problem = Some(format!("{what} of {} is over ten years", duration::show(time)));
+        }
+    }
+
+    pub(crate) fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// Checks everything and writes the record. Nothing has been sent yet.
+    pub(crate) fn draft(self) -> Result<Ready, Error> {
+        if let Some(problem) = self.problem {
+            return Err(Error::Option(problem));
+        }
+        let (queue, name) = (self.queue?, self.name?);
+        let payload = self
+            .payload
+            .map_err(|source| Error::Payload { name: name.to_string(), source })?;
+        let limit = self.client.payload_limit();
+        if payload.len() > limit {
+            return Err(Error::TooLarge { name: name.to_string(), size: payload.len(), limit });
+        }
+        let own_id = self.id.is_some();
+        let id = self.id.transpose()?.unwrap_or_else(JobId::generate);
+        let now = self.client.redis().now_ms();
+        let (when, due_at) = match self.when {
+            When::Now => (String::new(), now),
+            When::In(delay) if delay.is_zero() => (String::new(), now),
+            When::In(delay) => (format!("+{}", delay.as_millis()), now + delay.as_millis() as u64),
+            When::At(at) => (format!("@{at}"), at.max(now)),
+        };
+        let record = JobRecord {
+            name,
+            priority: self.priority,
+            unique: self.unique.as_ref().map(|unique| (unique.scope, unique.key.clone())),
+            expires: self.expires_in.is_some(),
+            enqueued_at: now,
+            due_at,
+            version: self.version,
+            options: self.options,
+            payload,
+        }
+        .encode();
+        let plain = when.is_empty()
+            && !own_id
+            && self.unique.is_none()
+            && self.expires_in.is_none()
+            && self.priority == Priority::Normal;
+        let special = (!plain).then(|| Special {
+            when,
+            own_id,
+            window_ms: self.unique.as_ref().and_then(|unique| unique.window).map(|window| window.as_millis() as u64),
+            on_conflict: match self.unique.as_ref().map(|unique| unique.on_conflict) {
+                Some(OnConflict::Replace) => "replace",
+                _ => "keep",
+            },
+            expiry_ms: self.expires_in.map(|time| time.as_millis() as u64),
+        });
+        Ok(Ready {
+            queue,
+            draft: Draft { id, record, special },
+            durability: self.durability,
+            unique: self.unique.map(|unique| (unique.key, unique.on_conflict)),
+        })
+    }
+
+    async fn send(self) -> Result<Receipt, Error> {
+        let client = self.client.clone();
+        let Ready { queue, draft, durability, unique } = self.draft()?;
+        let id = draft.id.clone();
+        let taken = client.batcher(&queue).submit(vec![draft]).await.map_err(unshare)?;
+        let taken = taken.into_iter().next().unwrap_or(Taken::New);
+        let mut receipt = receipt(queue, id, taken, unique)?;
+        receipt.durability = durability.reach(&client, &receipt.queue).await?;
+        Ok(receipt)
+    }
+}
+
+/// A job that has passed every check.
+pub(crate) struct Ready {
+    pub(crate) queue: QueueName,
+    pub(crate) draft: Draft,
+    pub(crate) durability: Durability,
+    pub(crate) unique: Option<(String, OnConflict)>,
+}
+
+pub(crate) fn receipt(
+    queue: QueueName,
+    id: JobId,
+    taken: Taken,
+    unique: Option<(String, OnConflict)>,
+) -> Result<Receipt, Error> {
+    let kept = |id, duplicate| Receipt { id, queue: queue.clone(), duplicate, durability: Reached::Fast };
+    match (taken, unique) {
+        (Taken::New, _) => Ok(kept(id, false)),
+        (Taken::Exists, _) => Ok(kept(id, true)),
+        (Taken::Held(holder), Some((_, OnConflict::Ignore))) => Ok(kept(JobId::new(holder)?, true)),
+        (Taken::Held(holder), unique) => {
+            let key = unique.map(|(key, _)| key).unwrap_or_default();
+            Err(Error::Duplicate { queue: queue.clone(), key, holder: JobId::new(holder)? })
+        }
+    }
+}
+
+/// The error of a call that several enqueues shared, for one of them.
+pub(crate) fn unshare(error: Arc<Error>) -> Error {
+    match Arc::try_unwrap(error) {
+        Ok(error) => error,
+        Err(shared) => match &*shared {
+            Error::Redis { what, source } => Error::Redis { what, source: source.clone() },
+            Error::TimedOut { address, what, after } => {
+                Error::TimedOut { address: address.clone(), what, after: *after }
+            }
+            Error::Unreachable { address, tries, after, source } => Error::Unreachable {
+                address: address.clone(),
+                tries: *tries,
+                after: *after,
+                source: source.clone(),
+            },
+            other => Error::Server(other.to_string()),
+        },
+    }
+}
+
+impl IntoFuture for Enqueue {
+    type Output = Result<Receipt, Error>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(self.send())
+    }
+}
+
+impl Receipt {
+    /// The job, to ask for its state or wait for its result.
+    pub fn job(&self, client: &Client) -> JobHandle {
+        JobHandle::new(crate::Queue::new(client.clone(), self.queue.clone()), self.id.clone())
+    }
+}

@@ -1,0 +1,189 @@
+//! What can go wrong on the producer's side.
+
+use std::time::Duration;
+
+use ergate_shared::{JobId, JobState, QueueName, duration};
+use redis::{ErrorKind, RedisError, ServerErrorKind};
+
+/// An error of [`Client`](crate::Client) and what it hands out.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// No connection could be made.
+    #[error("redis at {address} cannot be reached after {tries} tries in {}", duration::show(*.after))]
+    Unreachable {
+        /// Which address, without user and password.
+        address: String,
+        /// How many times it was tried.
+        tries: u32,
+        /// For how long.
+        after: Duration,
+        /// What the last try said.
+        #[source]
+        source: RedisError,
+    },
+    /// An address that cannot be read.
+    #[error("redis url {url:?} {problem}")]
+    Address {
+        /// The address, without user and password.
+        url: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// No answer in time; whether the command was carried out is not known.
+    #[error("redis at {address} did not answer {what} within {}", duration::show(*.after))]
+    TimedOut {
+        /// Which address.
+        address: String,
+        /// The command or script.
+        what: &'static str,
+        /// How long was waited.
+        after: Duration,
+    },
+    /// Redis answered with an error, or the connection broke.
+    #[error("redis refused {what}")]
+    Redis {
+        /// The command or script.
+        what: &'static str,
+        /// What Redis said.
+        #[source]
+        source: RedisError,
+    },
+    /// A server Ergate does not work on, or must not without being told to.
+    #[error("{0}")]
+    Server(String),
+    /// A job with the same unique key is there, and the new one was to be refused then.
+    #[error("unique key {key:?} of queue {queue} is held by job {holder}")]
+    Duplicate {
+        /// Which queue.
+        queue: QueueName,
+        /// The unique key.
+        key: String,
+        /// The job that holds it.
+        holder: JobId,
+    },
+    /// No such job.
+    #[error("queue {queue} has no job {id}; it may have ended and been trimmed")]
+    NotFound {
+        /// Which queue.
+        queue: QueueName,
+        /// Which job.
+        id: JobId,
+    },
+    /// The job is in a state in which that cannot be done.
+    #[error("job {id} is {state} and cannot be {action}")]
+    WrongState {
+        /// Which job.
+        id: JobId,
+        /// The state it is in.
+        state: JobState,
+        /// What was asked for, such as `promoted`.
+        action: &'static str,
+    },
+    /// A payload over the limit.
+    #[error("payload of job {name} has {size} bytes, the limit is {limit}: keep the data elsewhere and pass a reference, or raise the client's payload_limit")]
+    TooLarge {
+        /// The job's name.
+        name: String,
+        /// Its size in bytes.
+        size: usize,
+        /// The client's limit in bytes.
+        limit: usize,
+    },
+    /// A payload that cannot be written or read as JSON.
+    #[error("payload of job {name} is not valid JSON")]
+    Payload {
+        /// The job's name.
+        name: String,
+        /// What the parser says.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// An option outside its range.
+    #[error("{0}")]
+    Option(String),
+    /// Awaiting a result took longer than asked.
+    #[error("job {id} had not ended after {}; it is {state}", duration::show(*.after))]
+    NotEnded {
+        /// Which job.
+        id: JobId,
+        /// The state it is in.
+        state: JobState,
+        /// How long was waited.
+        after: Duration,
+    },
+    /// The job ended, but not well.
+    #[error("job {id} is {state}: {reason}")]
+    Ended {
+        /// Which job.
+        id: JobId,
+        /// How it ended.
+        state: JobState,
+        /// Its last failure, or why it was cancelled.
+        reason: String,
+    },
+    /// Bad names, ids, durations, or bytes nobody knows.
+    #[error(transparent)]
+    Contract(#[from] ergate_shared::Error),
+}
+
+impl Error {
+    /// Whether Redis could not be reached, did not answer, or went away: the same call may succeed later.
+    pub fn is_connection(&self) -> bool {
+        match self {
+            Self::Unreachable { .. } | Self::TimedOut { .. } => true,
+            Self::Redis { source, .. } => breaks_connection(source),
+            _ => false,
+        }
+    }
+
+    /// Whether Redis is out of memory: new work is refused, running work may still finish.
+    pub fn is_out_of_memory(&self) -> bool {
+        matches!(self, Self::Redis { source, .. } if says(source, "OOM"))
+    }
+
+    /// Whether the job or queue asked for does not exist.
+    pub fn is_not_found(&self) -> bool {
+        matches!(self, Self::NotFound { .. })
+    }
+
+    /// What to do about it, when that is known: one line for people.
+    pub fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::Unreachable { .. } => "start redis-server or valkey-server, or name another with --redis-url or REDIS_URL; `ergate dev` brings its own".to_owned(),
+            Self::TimedOut { .. } => "look for slow commands with SLOWLOG GET, and at the network between here and there".to_owned(),
+            Self::Redis { source, .. } if says(source, "NOAUTH") || says(source, "WRONGPASS") => "give user and password in the URL: redis://user:password@host".to_owned(),
+            Self::Redis { source, .. } if says(source, "NOPERM") => "give the user the rights README.md lists under \"ACL\"".to_owned(),
+            Self::Redis { .. } if self.is_out_of_memory() => "raise maxmemory, or purge completed and dead jobs".to_owned(),
+            Self::NotFound { queue, .. } => format!("list what is there with `ergate queue show {queue} --state completed`"),
+            Self::Duplicate { holder, .. } => format!("look at the holder with `ergate job show`, id {holder}, or choose another key"),
+            _ => return None,
+        })
+    }
+}
+
+fn says(error: &RedisError, word: &str) -> bool {
+    error.code() == Some(word) || error.detail().is_some_and(|detail| detail.contains(word)) || error.to_string().contains(word)
+}
+
+/// Whether after this error the connection must be dropped and the primary looked for again.
+///
+/// The words are those a server says when it stops being the primary, restarts, or has lost its cluster.
+pub(crate) fn breaks_connection(error: &RedisError) -> bool {
+    const WORDS: [&str; 7] = ["READONLY", "UNBLOCKED", "LOADING", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "BUSY"];
+    error.is_io_error()
+        || error.is_connection_dropped()
+        || error.is_timeout()
+        || matches!(
+            error.kind(),
+            ErrorKind::Server(
+                ServerErrorKind::BusyLoading
+                    | ServerErrorKind::ReadOnly
+                    | ServerErrorKind::MasterDown
+                    | ServerErrorKind::ClusterDown
+                    | ServerErrorKind::TryAgain
+            ) | ErrorKind::ClusterConnectionNotFound
+                | ErrorKind::MasterNameNotFoundBySentinel
+        )
+        || error.code().is_some_and(|code| WORDS.contains(&code))
+}

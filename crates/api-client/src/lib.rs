@@ -1,0 +1,39 @@
+//! The producer's side of Ergate: enqueue, inspect, cancel, redrive.
+//!
+//! [`Client`] is where everything starts. Users depend on the `ergate` facade, which re-exports it.
+
+mod batch;
+mod bulk;
+mod client;
+mod dead;
+mod durability;
+mod ending;
+mod enqueue;
+mod error;
+mod handle;
+mod handshake;
+pub mod link;
+mod list;
+mod queue;
+mod reconcile;
+mod registry;
+mod stats;
+mod stock;
+mod target;
+mod view;
+
+pub use bulk::{ATOMIC_BATCH, EnqueueAll};
+pub use client::{Client, ClientBuilder};
+pub use dead::{DeadLetters, Filter, Redriven};
+pub use durability::{Durability, Reached};
+pub use enqueue::{Enqueue, OnConflict, Receipt, Unique};
+pub use error::Error;
+pub use handle::{Cancelled, JobHandle};
+pub use handshake::ServerInfo;
+pub use link::Redis;
+pub use list::Page;
+pub use queue::{Queue, Rate, Retention};
+pub use reconcile::{Repairs, reconcile};
+pub use registry::{Order, WorkerProcess};
+pub use stats::QueueStats;
+pub use view::{JobView, Outcome};

@@ -1,0 +1,231 @@
+//! Commands with a deadline over connections that mend themselves.
+//!
+//! One [`Redis`] is one connection, made when first used on whichever runtime uses it, shared by all its clones, and
+//! dropped as soon as it misses a deadline or the server says it is no primary any more. Blocking commands go over
+//! connections of their own, from a pool.
+
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use ergate_shared::{clock, script::Call};
+use redis::{Cmd, FromRedisValue, Pipeline, RedisError, ServerErrorKind, Value};
+use tokio::sync::Mutex;
+
+use crate::{
+    Error,
+    error::breaks_connection,
+    target::{Link, Target},
+};
+
+mod dedicated;
+pub use dedicated::Dedicated;
+
+/// How long a command may take unless said otherwise.
+pub const DEADLINE: Duration = Duration::from_secs(5);
+/// The first wait before connecting again; it doubles up to [`LONGEST_PAUSE`], with jitter.
+const FIRST_PAUSE: Duration = Duration::from_millis(20);
+/// Short, as workers must be back within two seconds of Redis being back.
+const LONGEST_PAUSE: Duration = Duration::from_millis(500);
+
+/// A handle on Redis; clones share one connection.
+#[derive(Clone)]
+pub struct Redis {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    target: Target,
+    deadline: Duration,
+    link: Mutex<Option<Link>>,
+    /// Counts connections made, so that only the first of many failing calls drops one.
+    generation: AtomicU64,
+    /// Redis' clock minus this machine's, in ms, as last seen.
+    clock_offset: Arc<AtomicI64>,
+    pool: dedicated::Pool,
+}
+
+impl fmt::Debug for Redis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Redis").field("address", &self.address()).finish_non_exhaustive()
+    }
+}
+
+impl Redis {
+    /// Reads an address; nothing is connected yet.
+    ///
+    /// # Errors
+    /// [`Error::Address`] if it cannot be read.
+    pub fn open(url: &str) -> Result<Self, Error> {
+        let target = Target::parse(url)?;
+        let pool = dedicated::Pool::new(&target)?;
+        Ok(Self::new(target, pool, Arc::default()))
+    }
+
+    fn new(target: Target, pool: dedicated::Pool, clock_offset: Arc<AtomicI64>) -> Self {
+        let (link, generation) = (Mutex::new(None), AtomicU64::new(0));
+        Self { shared: Arc::new(Shared { target, deadline: DEADLINE, link, generation, clock_offset, pool }) }
+    }
+
+    /// Another connection to the same place, for a runtime of its own.
+    #[must_use]
+    pub fn separate(&self) -> Self {
+        Self::new(self.shared.target.clone(), self.shared.pool.clone(), Arc::clone(&self.shared.clock_offset))
+    }
+
+    /// The address for people: no user, no password.
+    pub fn address(&self) -> String {
+        self.shared.target.address()
+    }
+
+    /// Whether keys of different queues may lie on different nodes.
+    pub fn is_cluster(&self) -> bool {
+        self.shared.target.is_cluster()
+    }
+
+    /// How many connections have been made so far; it grows with every one that broke.
+    pub fn generation(&self) -> u64 {
+        self.shared.generation.load(Ordering::Acquire)
+    }
+
+    /// Redis' clock in ms since the epoch, as well as it is known here.
+    pub fn now_ms(&self) -> u64 {
+        clock::unix_ms().saturating_add_signed(self.shared.clock_offset.load(Ordering::Relaxed))
+    }
+
+    /// Takes what a script said of the time.
+    pub fn saw_time(&self, now_ms: u64) {
+        let offset = now_ms as i64 - clock::unix_ms() as i64;
+        self.shared.clock_offset.store(offset, Ordering::Relaxed);
+    }
+
+    /// Tries until it is connected or `within` is over.
+    ///
+    /// # Errors
+    /// [`Error::Unreachable`] with the address, how often and how long it was tried.
+    pub async fn connect_within(&self, within: Duration) -> Result<(), Error> {
+        let started = Instant::now();
+        let (mut tries, mut pause) = (0, FIRST_PAUSE);
+        loop {
+            tries += 1;
+            let source = match self.link().await {
+                Ok(_) => return Ok(()),
+                Err(source) => source,
+            };
+            let worth_it = breaks_connection(&source) || source.is_connection_refusal();
+            if started.elapsed() + pause >= within || !worth_it {
+                return Err(Error::Unreachable { address: self.address(), tries, after: started.elapsed(), source });
+            }
+            tokio::time::sleep(pause).await;
+            pause = longer(pause);
+        }
+    }
+
+    async fn link(&self) -> Result<(Link, u64), RedisError> {
+        let mut link = self.shared.link.lock().await;
+        if link.is_none() {
+            *link = Some(self.shared.target.connect().await?);
+            self.shared.generation.fetch_add(1, Ordering::AcqRel);
+        }
+        Ok((link.clone().expect("it was just made"), self.generation()))
+    }
+
+    /// Drops the connection a call failed on, unless another call has replaced it already.
+    async fn drop_link(&self, generation: u64) {
+        let mut link = self.shared.link.lock().await;
+        if self.generation() == generation {
+            *link = None;
+        }
+    }
+
+    async fn within<T>(
+        &self,
+        what: &'static str,
+        deadline: Duration,
+        call: impl AsyncFnOnce(Link) -> Result<T, RedisError>,
+    ) -> Result<T, Error> {
+        let started = Instant::now();
+        let attempt = async {
+            let (link, generation) = self.link().await.map_err(|source| (source, None))?;
+            call(link).await.map_err(|source| (source, Some(generation)))
+        };
+        match tokio::time::timeout(deadline, attempt).await {
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err((source, Some(generation)))) => {
+                if breaks_connection(&source) {
+                    self.drop_link(generation).await;
+                }
+                Err(Error::Redis { what, source })
+            }
+            Ok(Err((source, None))) => {
+                Err(Error::Unreachable { address: self.address(), tries: 1, after: started.elapsed(), source })
+            }
+            Err(_) => {
+                self.drop_link(self.generation()).await;
+                Err(Error::TimedOut { address: self.address(), what, after: deadline })
+            }
+        }
+    }
+
+    /// Runs a script.
+    ///
+    /// A server that does not know it (restarted, failed over, flushed) is sent the text.
+    ///
+    /// # Errors
+    /// [`Error::TimedOut`] and other errors of the connection leave open whether it was carried out.
+    pub async fn run<T: FromRedisValue>(&self, call: &Call) -> Result<T, Error> {
+        let what = call.script.name;
+        let value = self
+            .within(what, self.shared.deadline, async |mut link| match link.send(&call.by_sha()).await {
+                Err(error) if error.kind() == redis::ErrorKind::Server(ServerErrorKind::NoScript) => {
+                    link.send(&call.by_text()).await
+                }
+                other => other,
+            })
+            .await?;
+        decode(what, value)
+    }
+
+    /// Runs one command.
+    ///
+    /// # Errors
+    /// As [`Redis::run`].
+    pub async fn command<T: FromRedisValue>(&self, what: &'static str, command: &Cmd) -> Result<T, Error> {
+        let value = self.within(what, self.shared.deadline, async |mut link| link.send(command).await).await?;
+        decode(what, value)
+    }
+
+    /// Runs several commands in one round trip; in a cluster all their keys must lie in one slot.
+    ///
+    /// # Errors
+    /// As [`Redis::run`].
+    pub async fn pipeline<T: FromRedisValue>(&self, what: &'static str, pipeline: &Pipeline) -> Result<T, Error> {
+        let values = self.within(what, self.shared.deadline, async |mut link| link.send_all(pipeline).await).await?;
+        decode(what, Value::Array(values))
+    }
+
+    /// A connection of one's own, for blocking commands; it goes back to the pool when dropped.
+    ///
+    /// # Errors
+    /// [`Error::Unreachable`] if none can be made.
+    pub async fn dedicated(&self) -> Result<Dedicated, Error> {
+        self.shared.pool.get(&self.address()).await
+    }
+}
+
+fn decode<T: FromRedisValue>(what: &'static str, value: Value) -> Result<T, Error> {
+    T::from_redis_value(value).map_err(|error| {
+        ergate_shared::Error::Reply { script: what, reply: error.to_string() }.into()
+    })
+}
+
+/// Twice as long, up to the longest, and up to a quarter of chance so that replicas do not return in step.
+pub(crate) fn longer(pause: Duration) -> Duration {
+    let jitter = 0.75 + 0.25 * (uuid::Uuid::new_v4().as_u128() % 1000) as f64 / 1000.0;
+    (pause * 2).min(LONGEST_PAUSE).mul_f64(jitter)
+}

@@ -1,0 +1,209 @@
+//! Where Redis is: one server, a cluster, or a primary that Sentinels know; said by the address.
+//!
+//! | address | means |
+//! |---|---|
+//! | `redis://user:password@host:6379/0` | one server; `rediss://` over TLS; `unix:///path` |
+//! | `redis+cluster://host:7000,host:7001` | a cluster, any of its nodes |
+//! | `redis+sentinel://host:26379,host:26379/mymaster` | the primary `mymaster`, asked of any of these Sentinels |
+
+use std::time::Duration;
+
+use redis::{AsyncConnectionConfig, IntoConnectionInfo, RedisError, RedisResult, Value, io::tcp::TcpSettings};
+
+use crate::Error;
+
+/// How long making one connection may take.
+const CONNECT_WITHIN: Duration = Duration::from_secs(2);
+
+#[derive(Clone)]
+pub(crate) enum Target {
+    Single(Box<redis::ConnectionInfo>),
+    #[cfg(feature = "cluster")]
+    Cluster(Vec<redis::ConnectionInfo>),
+    #[cfg(feature = "sentinel")]
+    Sentinel(Vec<redis::ConnectionInfo>, String, Box<redis::ConnectionInfo>),
+}
+
+/// A connection that any number of tasks share.
+#[derive(Clone)]
+pub(crate) enum Link {
+    Single(redis::aio::MultiplexedConnection),
+    #[cfg(feature = "cluster")]
+    Cluster(redis::cluster_async::ClusterConnection),
+}
+
+impl Target {
+    pub(crate) fn parse(url: &str) -> Result<Self, Error> {
+        let (scheme, rest) = url.split_once("://").ok_or_else(|| wrong(url, "has no scheme; write it like redis://localhost:6379"))?;
+        match scheme {
+            "redis+cluster" | "rediss+cluster" => Self::cluster(url, scheme, rest),
+            "redis+sentinel" | "rediss+sentinel" => Self::sentinel(url, scheme, rest),
+            _ => Ok(Self::Single(Box::new(single(url, url)?))),
+        }
+    }
+
+    #[cfg(feature = "cluster")]
+    fn cluster(url: &str, scheme: &str, rest: &str) -> Result<Self, Error> {
+        let plain = scheme.trim_end_matches("+cluster");
+        let (user, hosts) = rest.rsplit_once('@').map_or(("", rest), |(user, hosts)| (user, hosts));
+        let at = if user.is_empty() { String::new() } else { format!("{user}@") };
+        let hosts = hosts.split(',').map(|host| single(&format!("{plain}://{at}{host}"), url));
+        Ok(Self::Cluster(hosts.collect::<Result<_, _>>()?))
+    }
+
+    #[cfg(not(feature = "cluster"))]
+    fn cluster(url: &str, _: &str, _: &str) -> Result<Self, Error> {
+        Err(wrong(url, "names a cluster, and this program was built without the feature `cluster`"))
+    }
+
+    #[cfg(feature = "sentinel")]
+    fn sentinel(url: &str, scheme: &str, rest: &str) -> Result<Self, Error> {
+        let plain = scheme.trim_end_matches("+sentinel");
+        let (user, rest) = rest.rsplit_once('@').map_or(("", rest), |(user, rest)| (user, rest));
+        let (hosts, name) = rest.split_once('/').filter(|(_, name)| !name.is_empty()).ok_or_else(|| wrong(url, "names no primary; end it in /mymaster"))?;
+        let sentinels = hosts.split(',').map(|host| single(&format!("{plain}://{host}"), url));
+        let (name, query) = name.split_once('?').map_or((name, String::new()), |(name, query)| (name, format!("?{query}")));
+        let at = if user.is_empty() { String::new() } else { format!("{user}@") };
+        let node = single(&format!("{plain}://{at}primary/0{query}"), url)?;
+        Ok(Self::Sentinel(sentinels.collect::<Result<_, _>>()?, name.to_owned(), Box::new(node)))
+    }
+
+    #[cfg(not(feature = "sentinel"))]
+    fn sentinel(url: &str, _: &str, _: &str) -> Result<Self, Error> {
+        Err(wrong(url, "names Sentinels, and this program was built without the feature `sentinel`"))
+    }
+
+    /// The address for people: no user, no password.
+    pub(crate) fn address(&self) -> String {
+        match self {
+            Self::Single(info) => info.addr().to_string(),
+            #[cfg(feature = "cluster")]
+            Self::Cluster(nodes) => join(nodes),
+            #[cfg(feature = "sentinel")]
+            Self::Sentinel(sentinels, name, _) => format!("{name} by sentinels {}", join(sentinels)),
+        }
+    }
+
+    /// Whether keys of different queues may lie on different nodes.
+    pub(crate) fn is_cluster(&self) -> bool {
+        match self {
+            Self::Single(_) => false,
+            #[cfg(feature = "cluster")]
+            Self::Cluster(_) => true,
+            #[cfg(feature = "sentinel")]
+            Self::Sentinel(..) => false,
+        }
+    }
+
+    /// Makes a connection that has no deadlines of its own: callers set theirs for each command.
+    pub(crate) async fn connect(&self) -> RedisResult<Link> {
+        match self {
+            Self::Single(info) => {
+                let client = redis::Client::open(info.as_ref().clone())?;
+                let connection = client.get_multiplexed_async_connection_with_config(&config()).await?;
+                Ok(Link::Single(connection))
+            }
+            #[cfg(feature = "cluster")]
+            Self::Cluster(nodes) => {
+                let client = redis::cluster::ClusterClient::builder(nodes.clone())
+                    .connection_timeout(CONNECT_WITHIN)
+                    .response_timeout(NEVER)
+                    .overall_response_timeout(None)
+                    .tcp_settings(tcp())
+                    // A call that was sent may have been carried out: whether to send it again is the caller's to say.
+                    .retries(3)
+                    .build()?;
+                Ok(Link::Cluster(client.get_async_connection().await?))
+            }
+            #[cfg(feature = "sentinel")]
+            Self::Sentinel(sentinels, name, node) => {
+                let mut client = sentinel_client(sentinels, name, node)?;
+                Ok(Link::Single(client.get_async_connection_with_config(&config()).await?))
+            }
+        }
+    }
+}
+
+impl Link {
+    pub(crate) async fn send(&mut self, command: &redis::Cmd) -> RedisResult<Value> {
+        match self {
+            Self::Single(connection) => connection.send_packed_command(command).await,
+            #[cfg(feature = "cluster")]
+            Self::Cluster(connection) => connection.req_packed_command(command).await,
+        }
+        .and_then(Value::extract_error)
+    }
+
+    pub(crate) async fn send_all(&mut self, pipeline: &redis::Pipeline) -> RedisResult<Vec<Value>> {
+        match self {
+            Self::Single(connection) => pipeline.query_async(connection).await,
+            #[cfg(feature = "cluster")]
+            Self::Cluster(connection) => pipeline.query_async(connection).await,
+        }
+    }
+}
+
+/// Longer than any block: blocking calls end by their own deadline.
+#[cfg(feature = "cluster")]
+const NEVER: Duration = Duration::from_secs(24 * 60 * 60);
+
+#[cfg(feature = "sentinel")]
+pub(crate) fn sentinel_client(
+    sentinels: &[redis::ConnectionInfo],
+    name: &str,
+    node: &redis::ConnectionInfo,
+) -> RedisResult<redis::sentinel::SentinelClient> {
+    use redis::sentinel::{SentinelClient, SentinelNodeConnectionInfo, SentinelServerType};
+    let info = SentinelNodeConnectionInfo::default()
+        .set_redis_connection_info(node.redis_settings().clone())
+        .set_tcp_settings(tcp());
+    SentinelClient::build(sentinels.to_vec(), name.to_owned(), Some(info), SentinelServerType::Master)
+}
+
+/// No response time-out: the client library's default of 500 ms would end every blocking call.
+pub(crate) fn config() -> AsyncConnectionConfig {
+    AsyncConnectionConfig::new().set_connection_timeout(Some(CONNECT_WITHIN)).set_response_timeout(None)
+}
+
+/// Without this, Nagle's algorithm doubles the median latency of a shared connection.
+fn tcp() -> TcpSettings {
+    TcpSettings::default().set_nodelay(true)
+}
+
+fn single(part: &str, url: &str) -> Result<redis::ConnectionInfo, Error> {
+    let info = part.into_connection_info().map_err(|error: RedisError| wrong(url, &format!("cannot be read: {error}")))?;
+    let settings = info.redis_settings().clone().set_skip_set_lib_name();
+    Ok(info.set_tcp_settings(tcp()).set_redis_settings(settings))
+}
+
+fn wrong(url: &str, problem: &str) -> Error {
+    let shown = match (url.split_once("://"), url.rsplit_once('@')) {
+        (Some((scheme, _)), Some((_, rest))) => format!("{scheme}://…@{rest}"),
+        _ => url.to_owned(),
+    };
+    Error::Address { url: shown, problem: problem.to_owned() }
+}
+
+#[cfg(any(feature = "cluster", feature = "sentinel"))]
+fn join(nodes: &[redis::ConnectionInfo]) -> String {
+    nodes.iter().map(|node| node.addr().to_string()).collect::<Vec<_>>().join(",")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_without_scheme_says_how_to_write_one() {
+        let error = Target::parse("localhost:6379").err().unwrap().to_string();
+
+        assert_eq!(error, "redis url \"localhost:6379\" has no scheme; write it like redis://localhost:6379");
+    }
+
+    #[test]
+    fn errors_never_show_the_password() {
+        let error = Target::parse("nonsense://user:secret@host").err().unwrap().to_string();
+
+        assert!(!error.contains("secret"), "{error}");
+    }
+}

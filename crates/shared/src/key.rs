@@ -1,0 +1,163 @@
+//! Every Redis key is made here, and nowhere else.
+//!
+//! All keys of a queue carry the queue's name as hash tag, so that a script touches one slot and queues spread over a
+//! cluster: `ergate:{mail}:ready`. What concerns worker processes as a whole is in the slot of `{ergate}`.
+
+use crate::{Namespace, QueueName, WorkerId};
+
+/// The keys of one queue.
+#[derive(Debug, Clone)]
+pub struct QueueKeys {
+    prefix: String,
+    all: std::sync::Arc<[String]>,
+}
+
+macro_rules! keys {
+    ($($(#[$doc:meta])* $name:ident,)*) => {
+        /// A key of a queue, by the name scripts know it by.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        #[allow(non_camel_case_types, reason = "the names are those of the scripts")]
+        pub enum QueueKey { $($(#[$doc])* $name,)* }
+
+        impl QueueKey {
+            const ALL: &[Self] = &[$(Self::$name,)*];
+
+            /// Every key.
+            pub(crate) fn all() -> impl Iterator<Item = Self> {
+                Self::ALL.iter().copied()
+            }
+
+            /// The name in scripts and keys.
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$name => stringify!($name),)* }
+            }
+        }
+    };
+}
+
+keys! {
+    /// Hash: settings, and small facts such as when it was last swept.
+    meta,
+    /// Hash: job id → record.
+    jobs,
+    /// List: ids of ready jobs of the plain priority, first to run at the head.
+    ready,
+    /// Sorted set: ids of ready jobs of other priorities, by priority and order.
+    ranked,
+    /// Hash: ids whose entry in `ready` counts no more.
+    withdrawn,
+    /// Sorted set: ids by due time.
+    scheduled,
+    /// Sorted set: ids by the time at which they must have started.
+    expiring,
+    /// Hash: id of a running job → lease token.
+    leased,
+    /// Hash: worker id → how many jobs it holds.
+    held,
+    /// Sorted set: worker ids by when their lease ends.
+    workers,
+    /// Hash: id of a running job that shall be cancelled → its token.
+    cancels,
+    /// Hash: id → counts of failures, crashes and so on, once one is not zero.
+    tries,
+    /// Hash: id → last failure.
+    failures,
+    /// Hash: id → progress.
+    progress,
+    /// Hash: id → log lines.
+    logs,
+    /// Hash: id of a job that completed or was cancelled → which, when, and its result.
+    ended,
+    /// List: ids of completed jobs, oldest at the head.
+    completed,
+    /// List: ids of cancelled jobs, oldest at the head.
+    cancelled,
+    /// Sorted set: ids of dead letters by time.
+    dead,
+    /// Hash: unique key → id of the job that holds it.
+    unique,
+    /// Sorted set: unique keys that are held for a time, by its end.
+    windows,
+    /// Hash: producer → number of its last call that was applied.
+    producers,
+    /// List: empty, or one marker that wakes one idle worker.
+    wake,
+    /// Hash: ids whose end somebody waits for.
+    watched,
+}
+
+impl QueueKeys {
+    /// The keys of `queue` in `namespace`.
+    pub fn new(namespace: &Namespace, queue: &QueueName) -> Self {
+        let prefix = format!("{namespace}:{{{queue}}}:");
+        let all = QueueKey::ALL.iter().map(|key| format!("{prefix}{}", key.name())).collect();
+        Self { prefix, all }
+    }
+
+    /// One key.
+    pub fn get(&self, key: QueueKey) -> &str {
+        &self.all[key as usize]
+    }
+
+    /// The list a worker is called by: anything in it makes it send a heartbeat at once.
+    pub fn call(&self, worker: &WorkerId) -> String {
+        format!("{}call:{worker}", self.prefix)
+    }
+}
+
+/// The keys that concern worker processes and queues as a whole.
+#[derive(Debug, Clone)]
+pub struct RegistryKeys {
+    /// Set: names of all queues.
+    pub queues: String,
+    /// Sorted set: worker processes by when they were last seen.
+    pub seen: String,
+    /// Hash: worker process → what it is, as JSON.
+    pub about: String,
+    /// Hash: worker process → `quiet` or `stop`.
+    pub orders: String,
+    /// String: made up once for a data set; another one means another data set.
+    pub epoch: String,
+    /// String: number of the data format.
+    pub format: String,
+}
+
+impl RegistryKeys {
+    /// The keys of `namespace`.
+    pub fn new(namespace: &Namespace) -> Self {
+        let key = |name| format!("{namespace}:{{{namespace}}}:{name}");
+        Self {
+            queues: key("queues"),
+            seen: key("seen"),
+            about: key("about"),
+            orders: key("orders"),
+            epoch: key("epoch"),
+            format: key("format"),
+        }
+    }
+
+    /// One key, by the name scripts know it by.
+    pub(crate) fn named(&self, name: &str) -> &str {
+        match name {
+            "queues" => &self.queues,
+            "seen" => &self.seen,
+            "about" => &self.about,
+            "orders" => &self.orders,
+            "epoch" => &self.epoch,
+            _ => &self.format,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_key_of_a_queue_has_the_queue_as_hash_tag() {
+        let keys = QueueKeys::new(&Namespace::default(), &QueueName::new("mail").unwrap());
+
+        assert_eq!(keys.get(QueueKey::ready), "ergate:{mail}:ready");
+        assert!(QueueKey::ALL.iter().all(|key| keys.get(*key).starts_with("ergate:{mail}:")));
+    }
+}

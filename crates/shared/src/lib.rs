@@ -1,0 +1,47 @@
+//! The contract between everything that touches an Ergate Redis: names, ids, records, keys and scripts.
+//!
+//! It knows no runtime and opens no connection. `ergate-client` and `ergate-worker` are built on it; users depend on
+//! the `ergate` facade, which re-exports what they need.
+//!
+//! | module | owns |
+//! |---|---|
+//! | [`name`], [`id`] | validated names of queues and jobs, ids of jobs and workers |
+//! | [`job`], [`backoff`], [`priority`], [`duration`] | what a job type declares |
+//! | [`record`], [`tries`], [`failure`], [`state`] | what Redis keeps about a job |
+//! | [`key`], [`script`] | every Redis key and every script |
+//! | [`stock`] | the jobs `ergate-worker` performs out of the box |
+
+pub mod backoff;
+pub mod clock;
+pub mod duration;
+pub mod error;
+pub mod failure;
+pub mod id;
+pub mod job;
+pub mod key;
+pub mod name;
+pub mod options;
+pub mod priority;
+pub mod record;
+pub mod script;
+pub mod state;
+pub mod stock;
+pub mod tries;
+
+pub use backoff::{Backoff, Jitter};
+pub use error::Error;
+pub use failure::{FailureKind, FailureRecord};
+pub use id::{JobId, WorkerId};
+pub use job::{Job, OnExhausted};
+pub use name::{JobName, Namespace, QueueName};
+pub use options::JobOptions;
+pub use priority::Priority;
+pub use record::{JobRecord, UniqueScope};
+pub use state::JobState;
+pub use tries::Tries;
+
+/// The largest payload taken by default, in bytes: 512 KiB.
+pub const DEFAULT_PAYLOAD_LIMIT: usize = 512 * 1024;
+
+/// The number of the data format this release reads and writes.
+pub const FORMAT: u32 = 1;

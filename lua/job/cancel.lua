@@ -1,0 +1,28 @@
+-- Cancels a job: one that waits at once, one that runs by asking its worker.
+--
+-- keys: meta jobs ready ranked withdrawn scheduled expiring leased held ended completed cancelled dead tries failures progress logs unique cancels wake watched
+-- uses: clock record wake ready unique forget finish locate
+-- argv: now or '', id, reason
+-- replies: {now, code, token}; code: ok | asked (it runs under the token) | gone (no such job) | ended (it has already)
+-- cost: O(1); O(log n) for a scheduled job
+-- holds: cancelling again answers the same and changes nothing.
+
+local now = now_ms(ARGV[1])
+local id, reason = ARGV[2], ARGV[3]
+
+local state, token = locate(id)
+if not state then
+  return { now, 'gone', '' }
+end
+if state == 'leased' then
+  call('HSET', cancels, id, token)
+  return { now, 'asked', token }
+end
+if state ~= 'ready' and state ~= 'scheduled' then
+  return { now, 'ended', state }
+end
+unlink(id, state)
+call('ZREM', expiring, id)
+release_unique(id, call('HGET', jobs, id), UNIQUE_UNTIL_STARTED + UNIQUE_UNTIL_FINISHED)
+finish(cancelled, CANCELLED, { id }, { reason }, now, call('HGET', meta, 'keep_cancelled'))
+return { now, 'ok', '' }

@@ -1,0 +1,117 @@
+-- Puts a batch of jobs in: plain ones (default priority, at once, generated id) by variadic commands, others one by one.
+--
+-- keys: meta jobs ready ranked withdrawn scheduled expiring leased ended completed cancelled dead tries failures progress logs unique windows producers wake watched
+-- uses: clock record wake ready unique forget finish locate
+-- argv: now or '', producer id, number of this call (one more than its last), count of plain jobs, then
+--       per plain job: id, record; per other job: id, record, when ('' now, '+ms' or '@ms'), own ('1': id chosen by the
+--       caller), unique window in ms or '', on conflict (reject | ignore | replace), expiry in ms or ''
+-- replies: {now, code, per other job: '' enqueued, 'exists' id already there, 'held <id>' unique key taken}
+--          code: ok | repeated (this call was applied before: its reply was lost, or it arrives late)
+-- cost: O(jobs); O(log n) for each job that is scheduled or has a priority
+-- holds: a job is in exactly one state; a repeated call changes nothing; a full Redis changes nothing.
+
+local now = now_ms(ARGV[1])
+local producer, number, plain = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
+local FIRST, OTHER_FIELDS = 5, 7
+local first_other = FIRST + 2 * plain
+
+local function holder_of(record)
+  if has_flag(record, UNIQUE_UNTIL_STARTED + UNIQUE_UNTIL_FINISHED + UNIQUE_WINDOW) then
+    return call('HGET', unique, unique_key_of(record))
+  end
+end
+
+local function applied_before()
+  local last = call('HGET', producers, producer)
+  return last and tonumber(string.match(last, '^%d+')) >= number
+end
+
+local function outcome_of_repeat(id, record)
+  if call('HGET', jobs, id) == record then
+    return ''
+  end
+  local holder = holder_of(record)
+  if holder and holder ~= id then
+    return 'held ' .. holder
+  end
+  return ''
+end
+
+if applied_before() then
+  local outcomes = {}
+  for at = first_other, #ARGV, OTHER_FIELDS do
+    outcomes[#outcomes + 1] = outcome_of_repeat(ARGV[at], ARGV[at + 1])
+  end
+  return { now, 'repeated', outcomes }
+end
+
+local woken = false
+if plain > 0 then
+  local ids = {}
+  for i = 1, plain do
+    ids[i] = ARGV[FIRST + 2 * i - 2]
+  end
+  call('HSET', jobs, unpack(ARGV, FIRST, first_other - 1))
+  woken = call('RPUSH', ready, unpack(ids)) == plain
+end
+
+-- Makes room for a job that replaces the holder of its unique key; a holder that runs stays.
+local function replace(holder)
+  local state = locate(holder)
+  if state == 'leased' then
+    return false
+  end
+  if state then
+    unlink(holder, state)
+    call('ZREM', expiring, holder)
+    forget({ holder })
+  end
+  return true
+end
+
+local function enqueue(id, record, when, own, window, on_conflict, expiry)
+  if own and call('HEXISTS', jobs, id) == 1 then
+    return 'exists'
+  end
+  if window ~= '' then
+    release_windows(now, 10)
+  end
+  local holder = holder_of(record)
+  if holder and not (on_conflict == 'replace' and replace(holder)) then
+    return 'held ' .. holder
+  end
+  call('HSET', jobs, id, record)
+  if has_flag(record, UNIQUE_UNTIL_STARTED + UNIQUE_UNTIL_FINISHED + UNIQUE_WINDOW) then
+    call('HSET', unique, unique_key_of(record), id)
+    if window ~= '' then
+      call('ZADD', windows, now + tonumber(window), unique_key_of(record))
+    end
+  end
+  if expiry ~= '' then
+    call('ZADD', expiring, now + tonumber(expiry), id)
+  end
+  local due = now
+  if when ~= '' then
+    due = tonumber(string.sub(when, 2)) + (string.sub(when, 1, 1) == '+' and now or 0)
+  end
+  if due > now then
+    call('ZADD', scheduled, due, id)
+    woken = woken or call('ZRANGE', scheduled, 0, 0)[1] == id
+  else
+    push_ready(id, record, false)
+    woken = true
+  end
+  return ''
+end
+
+local outcomes = {}
+for at = first_other, #ARGV, OTHER_FIELDS do
+  outcomes[#outcomes + 1] = enqueue(
+    ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3] == '1', ARGV[at + 4], ARGV[at + 5], ARGV[at + 6])
+end
+
+call('HSET', producers, producer, string.format('%.0f %.0f', number, now))
+if woken then
+  wake_one()
+end
+return { now, 'ok', outcomes }

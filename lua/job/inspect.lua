@@ -1,0 +1,27 @@
+-- All that is known about some jobs.
+--
+-- keys: meta jobs ready ranked withdrawn scheduled expiring leased held ended completed cancelled dead tries failures progress logs unique cancels wake watched
+-- uses: clock record wake ready unique forget finish locate
+-- argv: now or '', '1' to be told when the jobs end, then ids
+-- replies: {now, per id: false or {state, detail (token | end | since | due), record, tries, failure, progress}}
+-- cost: O(ids)
+-- holds: changes nothing but who is told of an end.
+
+local now, watch = now_ms(ARGV[1]), ARGV[2] == '1'
+local FIRST = 3
+
+local found = {}
+for at = FIRST, #ARGV do
+  local id = ARGV[at]
+  local state, detail = locate(id)
+  if state then
+    found[#found + 1] = { state, detail, call('HGET', jobs, id), call('HGET', tries, id),
+      call('HGET', failures, id), call('HGET', progress, id) }
+    if watch and (state == 'ready' or state == 'scheduled' or state == 'leased') then
+      call('HSET', watched, id, string.format('%.0f', now))
+    end
+  else
+    found[#found + 1] = false
+  end
+end
+return { now, found }

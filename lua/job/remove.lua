@@ -1,0 +1,33 @@
+-- Deletes jobs and all that is kept about them; one that runs is left alone.
+--
+-- keys: meta jobs ready ranked withdrawn scheduled expiring leased held ended completed cancelled dead tries failures progress logs unique cancels wake watched
+-- uses: clock record wake ready unique forget finish locate
+-- argv: state they must be in, or '' for any; then ids
+-- replies: {per id: ok | gone | <the state that forbids it>}
+-- cost: O(ids · log n), plus O(retained) for each that had completed or was cancelled
+-- holds: a running job is never deleted under its handler.
+
+local only = ARGV[1]
+local FIRST = 2
+
+local function remove(id)
+  local state = locate(id)
+  if not state then
+    return 'gone'
+  end
+  if state == 'leased' or (only ~= '' and state ~= only) then
+    return state
+  end
+  unlink(id, state)
+  call('ZREM', expiring, id)
+  release_unique(id, call('HGET', jobs, id), UNIQUE_UNTIL_STARTED + UNIQUE_UNTIL_FINISHED + UNIQUE_WINDOW)
+  forget({ id })
+  announce_end({ id })
+  return 'ok'
+end
+
+local outcomes = {}
+for at = FIRST, #ARGV do
+  outcomes[#outcomes + 1] = remove(ARGV[at])
+end
+return outcomes

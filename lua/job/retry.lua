@@ -1,0 +1,53 @@
+-- Makes ended jobs ready again with all their attempts; redriving dead letters is this too.
+--
+-- keys: meta jobs ready ranked withdrawn scheduled expiring leased held ended completed cancelled dead tries failures progress logs unique cancels wake watched
+-- uses: clock record wake ready unique forget finish locate
+-- argv: now or '', ms until the first, ms between one and the next (0: all at once), '1' dead letters only, then
+--       per job: id, new record or ''
+-- replies: {now, per job: ok | gone | <the state it is in>, 'held <id>' if its unique key is taken}
+-- cost: O(jobs · log n), plus O(retained) for each that had completed or was cancelled
+-- holds: a job goes back once; one that is not ended is left alone.
+
+local now, after, spacing, dead_only = now_ms(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4] == '1'
+local FIRST, FIELDS = 5, 2
+
+local function retry(id, edited)
+  local state = locate(id)
+  if not state then
+    return 'gone'
+  end
+  if state == 'leased' or state == 'ready' or state == 'scheduled' or (dead_only and state ~= 'dead') then
+    return state
+  end
+  local record = edited ~= '' and edited or call('HGET', jobs, id)
+  if has_flag(record, UNIQUE_UNTIL_STARTED + UNIQUE_UNTIL_FINISHED) then
+    local key = unique_key_of(record)
+    if call('HSETNX', unique, key, id) == 0 then
+      return 'held ' .. call('HGET', unique, key)
+    end
+  end
+  unlink(id, state)
+  call('HDEL', tries, id)
+  call('HDEL', failures, id)
+  call('HDEL', progress, id)
+  if edited ~= '' then
+    call('HSET', jobs, id, edited)
+  end
+  if after > 0 then
+    call('ZADD', scheduled, math.floor(now + after), id)
+  else
+    push_ready(id, record, false)
+  end
+  return 'ok'
+end
+
+local outcomes = {}
+for at = FIRST, #ARGV, FIELDS do
+  local outcome = retry(ARGV[at], ARGV[at + 1])
+  if outcome == 'ok' then
+    after = after + spacing
+  end
+  outcomes[#outcomes + 1] = outcome
+end
+wake_one()
+return { now, outcomes }

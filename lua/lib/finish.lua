@@ -1,0 +1,69 @@
+-- The ends of a job: completed and cancelled are lists in order of time with the result in `ended`, dead is a sorted
+-- set by time. Each end trims what is over its count; trimming is bounded by what was added, so that a lowered count
+-- is worked off over several calls.
+
+local COMPLETED, CANCELLED = 'c', 'x'
+local KEEP_ENDED, KEEP_DEAD = 1000, 10000
+
+local function trim_ended(list, length, keep, added)
+  if length > keep then
+    local old = call('LPOP', list, math.min(length - keep, 2 * added + 100))
+    call('HDEL', ended, unpack(old))
+    forget(old)
+  end
+end
+
+local function announce_end(ids)
+  if call('EXISTS', watched) == 1 then
+    local watchers = call('HMGET', watched, unpack(ids))
+    for i, id in ipairs(ids) do
+      if watchers[i] then
+        call('HDEL', watched, id)
+        call('PUBLISH', ended, id)
+      end
+    end
+  end
+end
+
+-- `results[i]` belongs to `ids[i]`; `mark` says which end it was.
+local function finish(list, mark, ids, results, now, keep)
+  if #ids == 0 then
+    return
+  end
+  keep = tonumber(keep or KEEP_ENDED)
+  if keep == 0 then
+    forget(ids)
+  else
+    local prefix = mark .. string.format('%013d', now)
+    local fields = {}
+    for i, id in ipairs(ids) do
+      fields[2 * i - 1] = id
+      fields[2 * i] = prefix .. results[i]
+    end
+    call('HSET', ended, unpack(fields))
+    trim_ended(list, call('RPUSH', list, unpack(ids)), keep, #ids)
+  end
+  announce_end(ids)
+end
+
+local function dead_letter(id, record, failure, now, keep)
+  release_unique(id, record, UNIQUE_UNTIL_STARTED + UNIQUE_UNTIL_FINISHED)
+  call('ZADD', dead, now, id)
+  call('HSET', failures, id, failure)
+  local over = call('ZCARD', dead) - tonumber(keep or KEEP_DEAD)
+  if over > 0 then
+    local old = {}
+    for i, member in ipairs(call('ZPOPMIN', dead, math.min(over, 100))) do
+      if i % 2 == 1 then
+        old[#old + 1] = member
+      end
+    end
+    forget(old)
+  end
+  announce_end({ id })
+end
+
+-- Written as `failure.rs` reads it.
+local function expiry_failure(now)
+  return '{"kind":"expired","message":"not started before its expiry","at":' .. string.format('%.0f', now) .. '}'
+end

@@ -1,0 +1,39 @@
+-- Which state a job is in: said by where its id is, since nothing on the happy path writes a state down.
+-- A record that is nowhere else is in the ready list, which cannot be asked in less than O(n).
+
+local function locate(id)
+  if call('HEXISTS', jobs, id) == 0 then
+    return nil
+  end
+  local token = call('HGET', leased, id)
+  if token then
+    return 'leased', token
+  end
+  local outcome = call('HGET', ended, id)
+  if outcome then
+    return string.sub(outcome, 1, 1) == COMPLETED and 'completed' or 'cancelled', outcome
+  end
+  local since = call('ZSCORE', dead, id)
+  if since then
+    return 'dead', since
+  end
+  local due = call('ZSCORE', scheduled, id)
+  if due then
+    return 'scheduled', due
+  end
+  return 'ready', ''
+end
+
+-- Takes a job that is not leased out of its state; its record stays.
+local function unlink(id, state)
+  if state == 'ready' then
+    withdraw_ready(id)
+  elseif state == 'scheduled' then
+    call('ZREM', scheduled, id)
+  elseif state == 'dead' then
+    call('ZREM', dead, id)
+  else
+    call('LREM', state == 'completed' and completed or cancelled, 1, id)
+    call('HDEL', ended, id)
+  end
+end

@@ -1,0 +1,19 @@
+-- Unique keys: key -> id of the job that holds it. A window's key is let go by time, whatever became of the job.
+
+local function release_unique(id, record, flag)
+  if has_flag(record, flag) then
+    local key = unique_key_of(record)
+    if call('HGET', unique, key) == id then
+      call('HDEL', unique, key)
+    end
+  end
+end
+
+local function release_windows(now, limit)
+  local over = call('ZRANGEBYSCORE', windows, '-inf', now, 'LIMIT', 0, limit)
+  if #over > 0 then
+    call('ZREM', windows, unpack(over))
+    call('HDEL', unique, unpack(over))
+  end
+  return #over
+end

@@ -1,0 +1,21 @@
+-- How many jobs of a queue are in each state, what it is set to, and how long its oldest ready job waits.
+--
+-- keys: meta jobs ready ranked withdrawn scheduled leased workers held completed cancelled dead
+-- uses: clock
+-- argv: now or ''
+-- replies: {now, records, ready, scheduled, leased, completed, cancelled, dead, workers, held, next due at or -1,
+--          record of the first ready job or '', settings as name, value pairs}
+-- cost: O(workers)
+-- holds: changes nothing.
+
+local now = now_ms(ARGV[1])
+local held_in_all = 0
+for _, count in ipairs(call('HVALS', held)) do
+  held_in_all = held_in_all + tonumber(count)
+end
+local due = call('ZRANGE', scheduled, 0, 0, 'WITHSCORES')[2]
+local first = call('LINDEX', ready, 0) or call('ZRANGE', ranked, 0, 0)[1]
+return { now, call('HLEN', jobs), call('LLEN', ready) + call('ZCARD', ranked) - call('HLEN', withdrawn),
+  call('ZCARD', scheduled), call('HLEN', leased), call('LLEN', completed), call('LLEN', cancelled),
+  call('ZCARD', dead), call('ZCOUNT', workers, now, '+inf'), held_in_all, due and tonumber(due) or -1,
+  first and call('HGET', jobs, first) or '', call('HGETALL', meta) }

@@ -1,0 +1,74 @@
+-- House-keeping of a queue, in bounded steps: what is over its age, past its expiry, or was missed by a lost hint.
+--
+-- keys: meta workers leased held jobs ready ranked withdrawn scheduled expiring tries failures progress logs ended completed cancelled dead unique windows producers wake watched
+-- uses: clock memory record wake ready promote unique forget finish locate
+-- argv: now or '', most of each kind to work off, ms since the last sweep by anyone below which this one does nothing
+-- replies: {now, code, trimmed, expired}; code: ok | recent (somebody just swept)
+-- cost: O(limit)
+-- holds: nothing here is needed for a job to run; skipping a sweep only keeps old things longer.
+
+local now, limit, spacing = now_ms(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+local KEEP_ENDED_MS, KEEP_DEAD_MS, KEEP_PRODUCER_MS = 3600000, 14 * 86400000, 3600000
+
+local swept_at, keep_completed_ms, keep_cancelled_ms, keep_dead_ms, keep_dead = unpack(call('HMGET', meta,
+  'swept_at', 'keep_completed_ms', 'keep_cancelled_ms', 'keep_dead_ms', 'keep_dead'))
+if swept_at and now - tonumber(swept_at) < spacing then
+  return { now, 'recent', 0, 0 }
+end
+
+-- Frees memory first, so that a full Redis lets the rest of this script write.
+write_despite_full_memory()
+local trimmed = 0
+
+local function trim_by_age(list, age)
+  local oldest = call('LRANGE', list, 0, limit - 1)
+  local over = {}
+  for _, id in ipairs(oldest) do
+    local outcome = call('HGET', ended, id)
+    if outcome and tonumber(string.sub(outcome, 2, 14)) > now - age then
+      break
+    end
+    over[#over + 1] = id
+  end
+  if #over > 0 then
+    call('LPOP', list, #over)
+    call('HDEL', ended, unpack(over))
+    forget(over)
+    trimmed = trimmed + #over
+  end
+end
+trim_by_age(completed, tonumber(keep_completed_ms or KEEP_ENDED_MS))
+trim_by_age(cancelled, tonumber(keep_cancelled_ms or KEEP_ENDED_MS))
+
+local old = call('ZRANGEBYSCORE', dead, '-inf', now - tonumber(keep_dead_ms or KEEP_DEAD_MS), 'LIMIT', 0, limit)
+if #old > 0 then
+  call('ZREM', dead, unpack(old))
+  forget(old)
+  trimmed = trimmed + #old
+end
+
+local expired = call('ZRANGEBYSCORE', expiring, '-inf', now, 'LIMIT', 0, limit)
+for _, id in ipairs(expired) do
+  call('ZREM', expiring, id)
+  local state = locate(id)
+  if state == 'ready' or state == 'scheduled' then
+    unlink(id, state)
+    dead_letter(id, call('HGET', jobs, id), expiry_failure(now), now, keep_dead)
+  end
+end
+
+release_windows(now, limit)
+
+local page = call('HSCAN', producers, call('HGET', meta, 'producers_cursor') or '0', 'COUNT', limit)
+for i = 1, #page[2], 2 do
+  if tonumber(string.match(page[2][i + 1], '%d+$')) < now - KEEP_PRODUCER_MS then
+    call('HDEL', producers, page[2][i])
+  end
+end
+call('HSET', meta, 'producers_cursor', page[1], 'swept_at', string.format('%.0f', now))
+
+promote(now, limit)
+if call('EXISTS', ready, ranked) > 0 then
+  wake_one()
+end
+return { now, 'ok', trimmed, #expired }

@@ -1,0 +1,39 @@
+-- Extends all leases of a worker at once, and tells it what it must know even if every hint was lost.
+--
+-- keys: meta workers held cancels scheduled ready ranked leased
+-- uses: clock memory
+-- argv: now or '', worker id, lease in ms
+-- replies: {now, code, held, next, backlog, first expiry, cancelled ids}
+--          code: ok | lapsed (the entry ran out or is gone; it is not brought back)
+--          held: jobs Redis says this worker holds; next: ms until a job falls due, -1 none; backlog: 1 if ready jobs wait
+--          first expiry: ms until the first of all entries runs out, below zero if one has: its jobs want reaping
+-- cost: O(log workers + cancellations asked of this worker's queue)
+-- holds: an entry that ran out stays so, since a reaper may be at work on it.
+
+local now = now_ms(ARGV[1])
+local worker, lease = ARGV[2], tonumber(ARGV[3])
+
+write_despite_full_memory()
+local ends = call('ZSCORE', workers, worker)
+if not ends or tonumber(ends) <= now then
+  return { now, 'lapsed', 0, -1, 0, 0, {} }
+end
+call('ZADD', workers, 'XX', now + lease, worker)
+
+local asked = {}
+if call('EXISTS', cancels) == 1 then
+  local all = call('HGETALL', cancels)
+  for i = 1, #all, 2 do
+    local token = call('HGET', leased, all[i])
+    if token ~= all[i + 1] then
+      call('HDEL', cancels, all[i])
+    elseif string.match(token, '^[^.]+') == worker then
+      asked[#asked + 1] = all[i]
+    end
+  end
+end
+
+local due = call('ZRANGE', scheduled, 0, 0, 'WITHSCORES')[2]
+local first = call('ZRANGE', workers, 0, 0, 'WITHSCORES')[2]
+return { now, 'ok', tonumber(call('HGET', held, worker) or 0), due and math.max(tonumber(due) - now, 0) or -1,
+  call('EXISTS', ready, ranked) > 0 and 1 or 0, tonumber(first) - now, asked }

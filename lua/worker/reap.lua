@@ -1,0 +1,48 @@
+-- Returns jobs of a worker whose lease ran out to the queue; a job that has crashed too many workers is dead-lettered.
+--
+-- keys: meta workers held leased jobs ready ranked withdrawn scheduled tries failures progress logs ended completed cancelled dead unique cancels wake watched
+-- uses: clock memory record tries wake ready unique forget finish
+-- argv: now or '', worker id, crash limit, failure for a job over it, '1' on the last slice, then per job: id, token
+-- replies: {now, code, returned, dead}; code: ok | alive (the worker's lease has not run out: nothing is done)
+-- cost: O(jobs named); the caller reads them in slices with HSCAN
+-- holds: a job goes back once, by its token; the entry is dropped only when nothing is held under it.
+
+local now = now_ms(ARGV[1])
+local worker, crash_limit, failure, last = ARGV[2], tonumber(ARGV[3]), ARGV[4], ARGV[5] == '1'
+local FIRST, FIELDS = 6, 2
+
+write_despite_full_memory()
+local ends = call('ZSCORE', workers, worker)
+if ends and tonumber(ends) > now then
+  return { now, 'alive', 0, 0 }
+end
+local keep_dead = call('HGET', meta, 'keep_dead')
+
+local returned, buried = 0, 0
+for at = FIRST, #ARGV, FIELDS do
+  local id, token = ARGV[at], ARGV[at + 1]
+  if call('HGET', leased, id) == token then
+    call('HDEL', leased, id)
+    call('HDEL', cancels, id)
+    local record = call('HGET', jobs, id)
+    if record then
+      local counted, crashes = count_crash(call('HGET', tries, id))
+      call('HSET', tries, id, counted)
+      if crashes >= crash_limit then
+        dead_letter(id, record, failure, now, keep_dead)
+        buried = buried + 1
+      else
+        push_ready(id, record, true)
+        returned = returned + 1
+      end
+    end
+  end
+end
+if last then
+  call('ZREM', workers, worker)
+  call('HDEL', held, worker)
+end
+if returned > 0 then
+  wake_one()
+end
+return { now, 'ok', returned, buried }
