@@ -5,7 +5,10 @@
 //! lost, or that arrives after it was sent again, from a new one.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -67,6 +70,8 @@ struct Shared {
     producer: String,
     deadline: Duration,
     state: Mutex<State>,
+    enqueued: AtomicU64,
+    duplicates: AtomicU64,
 }
 
 #[derive(Default)]
@@ -82,8 +87,23 @@ struct State {
 impl Batcher {
     pub(crate) fn new(redis: Redis, keys: QueueKeys, queues_key: String, queue: QueueName, deadline: Duration) -> Self {
         let producer = Uuid::now_v7().simple().to_string();
-        let state = Mutex::default();
-        Self { shared: Arc::new(Shared { redis, keys, queues_key, queue, producer, deadline, state }) }
+        let shared = Shared {
+            redis,
+            keys,
+            queues_key,
+            queue,
+            producer,
+            deadline,
+            state: Mutex::default(),
+            enqueued: AtomicU64::new(0),
+            duplicates: AtomicU64::new(0),
+        };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// New jobs and refused duplicates so far.
+    pub(crate) fn counts(&self) -> (u64, u64) {
+        (self.shared.enqueued.load(Ordering::Relaxed), self.shared.duplicates.load(Ordering::Relaxed))
     }
 
     /// Puts jobs in with the next call; all of them in the same one.
@@ -182,7 +202,11 @@ impl Shared {
             match sent.await {
                 Ok((now, _, outcomes)) => {
                     self.redis.saw_time(now);
-                    return self.read(drafts(), outcomes);
+                    let taken = self.read(drafts(), outcomes)?;
+                    let new = taken.iter().filter(|taken| **taken == Taken::New).count();
+                    self.enqueued.fetch_add(new as u64, Ordering::Relaxed);
+                    self.duplicates.fetch_add((taken.len() - new) as u64, Ordering::Relaxed);
+                    return Ok(taken);
                 }
                 Err(error) if error.is_connection() && started.elapsed() + pause < self.deadline => {
                     tracing::debug!(queue = %self.queue, %error, "enqueue is sent again");

@@ -227,6 +227,23 @@ impl Client {
         self.inner.payload_limit
     }
 
+    /// Whether it shares everything with `other`.
+    pub fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.inner, &other.inner)
+    }
+
+    /// What this client and its clones have enqueued so far: per queue, new jobs and refused duplicates.
+    pub fn produced(&self) -> Vec<(QueueName, u64, u64)> {
+        let batchers = self.inner.batchers.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        batchers
+            .iter()
+            .map(|(queue, batcher)| {
+                let (enqueued, duplicates) = batcher.counts();
+                (queue.clone(), enqueued, duplicates)
+            })
+            .collect()
+    }
+
     pub(crate) fn downgrade(&self) -> WeakClient {
         WeakClient { inner: Arc::downgrade(&self.inner) }
     }

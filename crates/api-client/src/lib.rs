@@ -34,6 +34,6 @@ pub use link::Redis;
 pub use list::Page;
 pub use queue::{Queue, Rate, Retention};
 pub use reconcile::{Repairs, reconcile};
-pub use registry::{Order, WorkerProcess};
+pub use registry::{Order, QueueSlots, WorkerProcess};
 pub use stats::QueueStats;
 pub use view::{JobView, Outcome};

@@ -129,7 +129,7 @@ impl Link {
         match self {
             Self::Single(connection) => connection.send_packed_command(command).await,
             #[cfg(feature = "cluster")]
-            Self::Cluster(connection) => connection.req_packed_command(command).await,
+            Self::Cluster(connection) => redis::aio::ConnectionLike::req_packed_command(connection, command).await,
         }
         .and_then(Value::extract_error)
     }

@@ -1,1 +1,73 @@
-//! x
+//! Durable jobs on Redis or Valkey: typed, fast, and never lost.
+//!
+//! Define a job, enqueue it, and have a worker perform it:
+//!
+//! ```no_run
+//! use ergate::prelude::*;
+//!
+//! #[derive(Serialize, Deserialize)]
+//! struct SendWelcome {
+//!     user: u64,
+//! }
+//!
+//! impl Job for SendWelcome {
+//!     const NAME: &str = "send-welcome";
+//!     const QUEUE: &str = "mail";
+//! }
+//!
+//! async fn send_welcome(job: SendWelcome) -> Result<()> {
+//!     println!("welcome, user {}", job.user);
+//!     Ok(())
+//! }
+//!
+//! #[tokio::main]
+//! async fn main() -> anyhow::Result<()> {
+//!     let client = Client::connect("redis://localhost").await?;
+//!
+//!     client.enqueue(SendWelcome { user: 7 }).await?;
+//!
+//!     Worker::new(client, ())
+//!         .queue("mail", 20)
+//!         .job(send_welcome)
+//!         .run_until(shutdown_signal())
+//!         .await?;
+//!     Ok(())
+//! }
+//! ```
+//!
+//! | to | see |
+//! |---|---|
+//! | declare a job's queue, retries, time-out, version | [`Job`], [`Backoff`] |
+//! | enqueue later, sooner, once, with an id | [`Enqueue`], [`Unique`], [`Priority`] |
+//! | look at a job, wait for it, cancel it | [`JobHandle`] |
+//! | pause, limit and list queues, redrive dead letters | [`Queue`], [`DeadLetters`] |
+//! | perform jobs | [`Worker`], [`Handler`], [`State`], [`Failure`], [`Verdict`] |
+//! | put code around every attempt | [`Middleware`] |
+//! | watch | [`Metrics`], [`Health`] |
+
+pub use ergate_client::{
+    ATOMIC_BATCH, Cancelled as CancelRequest, Client, ClientBuilder, DeadLetters, Durability, Enqueue, EnqueueAll,
+    Error, Filter, JobHandle, JobView, OnConflict, Order, Outcome, Page, Queue, QueueSlots, QueueStats, Rate, Reached,
+    Receipt, Redriven, Repairs, Retention, ServerInfo, Unique, WorkerProcess, reconcile,
+};
+pub use ergate_shared::{
+    Backoff, DEFAULT_PAYLOAD_LIMIT, FailureKind, FailureRecord, Job, JobId, JobName, JobOptions, JobRecord, JobState,
+    Jitter, Namespace, OnExhausted, Priority, QueueName, Tries, UniqueScope, WorkerId, duration, stock,
+};
+pub use ergate_worker::{
+    Attempt, BlockingHandler, Cancelled, Context, DeadLetter, Deadline, Ended, Error as WorkerError, Failure,
+    FromContext, FromRef, Handler, Health, Log, Metrics, Middleware, Next, Progress, Result, State, Verdict, Worker,
+    shutdown_signal,
+};
+
+/// What most programs need: `use ergate::prelude::*;`
+pub mod prelude {
+    pub use std::time::Duration;
+
+    pub use serde::{Deserialize, Serialize};
+
+    pub use crate::{
+        Attempt, Backoff, Cancelled, Client, Deadline, Failure, FromRef, Job, JobId, JobState, Log, OnExhausted,
+        Priority, Progress, Rate, Result, State, Unique, Verdict, Worker, shutdown_signal,
+    };
+}

@@ -1,1 +1,44 @@
-//! x
+//! Runs handlers: leases jobs, keeps the leases, settles outcomes, recovers what others left behind.
+//!
+//! [`Worker`] is where everything starts. Users depend on the `ergate` facade, which re-exports it.
+//!
+//! | module | owns |
+//! |---|---|
+//! | `worker`, `shutdown` | options, and the phases of stopping |
+//! | `queue_loop`, `turn` | one queue: what runs, what is to be settled, when to call Redis |
+//! | `heartbeat`, `identity` | the worker's lease, on a thread of its own |
+//! | `waiter` | blocking until there is work |
+//! | `attempt`, `handler`, `extract`, `failure` | one attempt, from record to outcome |
+//! | `upkeep` | reaping, sweeping, reconciling |
+//! | `metrics` | every metric |
+
+mod attempt;
+mod context;
+mod error;
+mod extract;
+mod failure;
+mod handler;
+mod heartbeat;
+mod identity;
+mod metrics;
+mod middleware;
+mod notes;
+mod outcome;
+mod queue_loop;
+mod route;
+mod shutdown;
+mod turn;
+mod upkeep;
+mod waiter;
+mod worker;
+
+pub use context::Context;
+pub use error::Error;
+pub use extract::{Attempt, Cancelled, Deadline, FromContext, FromRef, Log, Progress, State};
+pub use failure::{Failure, Result, Verdict};
+pub use handler::{BlockingHandler, Handler};
+pub use metrics::Metrics;
+pub use middleware::{Middleware, Next};
+pub use outcome::{DeadLetter, Ended};
+pub use shutdown::shutdown_signal;
+pub use worker::{Health, Worker};

@@ -1,0 +1,2 @@
+//! The `ergate` program.
+fn main() {}

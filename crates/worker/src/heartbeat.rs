@@ -1,0 +1,191 @@
+//! Heartbeats, on a thread and connection of their own, so that a handler that blocks the runtime costs no lease.
+//!
+//! One script call per queue each third of a lease. When Redis does not answer, the thread tries again soon; when the
+//! lease can no longer be trusted by this process' own clock, it says so before anybody else can take the jobs.
+
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::{Duration, Instant},
+};
+
+use ergate_client::{Client, Error, Redis, WorkerProcess};
+use ergate_shared::{script, WorkerId};
+use tokio::sync::{Notify, watch};
+
+use crate::{
+    Metrics,
+    identity::{Beat, Seat, Signal},
+};
+
+/// How soon a heartbeat that was not answered is tried again.
+const AGAIN: Duration = Duration::from_millis(250);
+/// How long a worker process that says nothing stays in the list.
+const SILENCE: Duration = Duration::from_secs(60);
+
+/// What the heartbeat thread is given.
+pub(crate) struct Heart {
+    pub(crate) client: Client,
+    pub(crate) seats: Vec<Arc<Seat>>,
+    pub(crate) lease: Duration,
+    pub(crate) metrics: Metrics,
+    /// Asks for a heartbeat at once.
+    pub(crate) poke: Arc<Notify>,
+    /// What operators want: told on.
+    pub(crate) orders: watch::Sender<String>,
+    /// What this process is, as it stands.
+    pub(crate) about: WorkerProcess,
+    pub(crate) phase: watch::Receiver<&'static str>,
+}
+
+/// Starts the thread; it ends when the returned handle is dropped.
+pub(crate) fn start(heart: Heart) -> std::io::Result<Running> {
+    let (stop, mut stopped) = watch::channel(false);
+    let thread = std::thread::Builder::new().name("ergate-heartbeat".to_owned()).spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        match runtime {
+            Ok(runtime) => runtime.block_on(async {
+                tokio::select! {
+                    () = heart.run() => {}
+                    _ = stopped.changed() => {}
+                }
+            }),
+            Err(error) => tracing::error!(%error, "heartbeats have no runtime"),
+        }
+    })?;
+    Ok(Running { stop, thread: Some(thread) })
+}
+
+/// The running thread.
+#[derive(Debug)]
+pub(crate) struct Running {
+    stop: watch::Sender<bool>,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.stop.send(true);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Heart {
+    async fn run(mut self) {
+        let redis = self.client.redis().separate();
+        let period = self.lease / 3;
+        loop {
+            let started = Instant::now();
+            let mut all_answered = true;
+            for seat in &self.seats {
+                // A queue that cannot be reached must not cost the others their lease.
+                if let Some(worker) = seat.worker() {
+                    let within = self.lease / 6;
+                    let beat = tokio::time::timeout(within, self.beat(&redis, seat, &worker)).await;
+                    match beat {
+                        Ok(Ok(())) => {}
+                        Ok(Err(error)) => {
+                            all_answered = false;
+                            tracing::warn!(queue = %seat.queue, %error, "heartbeat was not answered");
+                        }
+                        Err(_) => {
+                            all_answered = false;
+                            tracing::warn!(queue = %seat.queue, ?within, "heartbeat was not answered in time");
+                        }
+                    }
+                }
+            }
+            if all_answered && let Err(error) = self.announce(&redis).await {
+                tracing::debug!(%error, "the list of workers was not updated");
+            }
+            let pause = if all_answered { period.saturating_sub(started.elapsed()) } else { AGAIN };
+            self.wait(pause.max(Duration::from_millis(10))).await;
+        }
+    }
+
+    /// Waits, watching the leases meanwhile.
+    async fn wait(&self, pause: Duration) {
+        let until = Instant::now() + pause;
+        loop {
+            for seat in &self.seats {
+                if let Some(worker) = seat.overdue() {
+                    tracing::error!(queue = %seat.queue, %worker, "lease cannot be trusted any more: its jobs are stopped");
+                    seat.lapsed(&worker);
+                    seat.tell(Signal::Lapsed(worker));
+                }
+            }
+            let ends = self.seats.iter().filter_map(|seat| seat.safe_until()).min();
+            let next = ends.map_or(until, |ends| ends.min(until)) + Duration::from_millis(1);
+            tokio::select! {
+                () = tokio::time::sleep_until(next.into()) => {}
+                () = self.poke.notified() => return,
+            }
+            if Instant::now() >= until {
+                return;
+            }
+        }
+    }
+
+    async fn beat(&self, redis: &Redis, seat: &Seat, worker: &WorkerId) -> Result<(), Error> {
+        let sent = Instant::now();
+        let turns = seat.turns.load(Ordering::Acquire);
+        let in_turn = seat.in_turn.load(Ordering::Acquire);
+        let call = script::WORKER_HEARTBEAT
+            .on(&seat.keys)
+            .arg("")
+            .arg(worker.as_str())
+            .number(self.lease.as_millis() as i128);
+        type Reply = (u64, String, u64, i64, u64, i64, Vec<String>);
+        let (now, code, held, next, backlog, first_expiry, cancelled): Reply = redis.run(&call).await?;
+        redis.saw_time(now);
+        if code == "lapsed" {
+            if seat.lapsed(worker) {
+                tracing::error!(queue = %seat.queue, %worker, "lease has run out: its jobs are stopped");
+                seat.tell(Signal::Lapsed(worker.clone()));
+            }
+            return Ok(());
+        }
+        seat.extended(worker, sent, self.lease);
+        self.metrics.heartbeat_at(&seat.queue);
+        let first_ends = match u64::try_from(first_expiry) {
+            Ok(left) => Instant::now() + Duration::from_millis(left),
+            Err(_) => Instant::now(),
+        };
+        seat.first_lease_ends(first_ends);
+        seat.tell(Signal::Beat(Beat {
+            worker: worker.clone(),
+            held,
+            turns: if in_turn { u64::MAX } else { turns },
+            next_in: u64::try_from(next).ok().map(Duration::from_millis),
+            backlog: backlog == 1,
+            cancelled,
+        }));
+        Ok(())
+    }
+
+    async fn announce(&mut self, redis: &Redis) -> Result<(), Error> {
+        self.about.phase = (*self.phase.borrow()).to_owned();
+        for (about, seat) in self.about.queues.iter_mut().zip(&self.seats) {
+            about.running = seat.running();
+            about.worker = seat.worker().map(|worker| worker.to_string()).unwrap_or_default();
+        }
+        let about = serde_json::to_string(&self.about).expect("strings and numbers always serialise");
+        let call = script::REGISTRY_ANNOUNCE
+            .on_registry(self.client.registry_keys())
+            .arg("")
+            .arg(&self.about.id)
+            .arg(about)
+            .number(SILENCE.as_millis() as i128);
+        let (_, order, epoch): (u64, String, String) = redis.run(&call).await?;
+        if epoch != self.client.server().epoch {
+            // Everything enqueued before is gone, whoever emptied or replaced it; nothing here can bring it back.
+            self.metrics.data_replaced();
+            tracing::error!(expected = %self.client.server().epoch, found = %epoch, "redis holds another data set than when this process started");
+        }
+        if *self.orders.borrow() != order {
+            let _ = self.orders.send(order);
+        }
+        Ok(())
+    }
+}

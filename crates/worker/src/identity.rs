@@ -1,0 +1,156 @@
+//! Who the worker is in a queue, shared by the queue's loop, the heartbeat thread and the waiter.
+
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use ergate_shared::{QueueName, WorkerId, key::QueueKeys};
+use tokio::sync::mpsc;
+
+/// What the queue's loop is told by others.
+#[derive(Debug)]
+pub(crate) enum Signal {
+    /// There may be work.
+    Wake,
+    /// What a heartbeat answered.
+    Beat(Beat),
+    /// The worker's entry ran out or is about to: all it holds under this id is lost.
+    Lapsed(WorkerId),
+    /// Lease no more; finish what runs.
+    Quiet,
+    /// Tell what still runs to end, and hand it back.
+    Interrupt,
+}
+
+/// What a heartbeat answered.
+#[derive(Debug)]
+pub(crate) struct Beat {
+    pub(crate) worker: WorkerId,
+    /// Jobs Redis says the worker holds.
+    pub(crate) held: u64,
+    /// The number of turns begun when the heartbeat was sent: only if no other has begun since is `held` comparable.
+    pub(crate) turns: u64,
+    pub(crate) next_in: Option<Duration>,
+    pub(crate) backlog: bool,
+    pub(crate) cancelled: Vec<String>,
+}
+
+/// One queue of a worker process, as its parts share it.
+#[derive(Debug)]
+pub(crate) struct Seat {
+    pub(crate) queue: QueueName,
+    pub(crate) keys: QueueKeys,
+    pub(crate) slots: usize,
+    pub(crate) signals: mpsc::UnboundedSender<Signal>,
+    /// Jobs running now.
+    pub(crate) running: AtomicUsize,
+    /// Turns begun so far; odd values do not mean anything, only change does.
+    pub(crate) turns: AtomicU64,
+    /// Whether a turn is under way.
+    pub(crate) in_turn: AtomicBool,
+    /// When the first of all workers' leases in this queue runs out, for the reaper.
+    pub(crate) reap: tokio::sync::Notify,
+    pub(crate) reap_at: Mutex<Option<Instant>>,
+    /// The last lease round trip that was answered.
+    pub(crate) last_turn: Mutex<Instant>,
+    lease: Mutex<Lease>,
+}
+
+#[derive(Debug)]
+struct Lease {
+    worker: Option<WorkerId>,
+    /// Until when the lease surely runs, by this process' clock.
+    safe_until: Instant,
+}
+
+impl Seat {
+    pub(crate) fn new(
+        queue: QueueName,
+        keys: QueueKeys,
+        slots: usize,
+    ) -> (Arc<Self>, mpsc::UnboundedReceiver<Signal>) {
+        let (signals, receiver) = mpsc::unbounded_channel();
+        let now = Instant::now();
+        let seat = Self {
+            queue,
+            keys,
+            slots,
+            signals,
+            running: AtomicUsize::new(0),
+            turns: AtomicU64::new(0),
+            in_turn: AtomicBool::new(false),
+            reap: tokio::sync::Notify::new(),
+            reap_at: Mutex::new(None),
+            last_turn: Mutex::new(now),
+            lease: Mutex::new(Lease { worker: None, safe_until: now }),
+        };
+        (Arc::new(seat), receiver)
+    }
+
+    pub(crate) fn tell(&self, signal: Signal) {
+        // The loop is gone only when the worker has ended.
+        let _ = self.signals.send(signal);
+    }
+
+    fn lease(&self) -> std::sync::MutexGuard<'_, Lease> {
+        self.lease.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The worker's id, while it has one.
+    pub(crate) fn worker(&self) -> Option<WorkerId> {
+        self.lease().worker.clone()
+    }
+
+    /// Takes an id that Redis has just entered, with a lease from `since`.
+    pub(crate) fn joined(&self, worker: WorkerId, since: Instant, lease: Duration) {
+        *self.lease() = Lease { worker: Some(worker), safe_until: since + safe_part(lease) };
+    }
+
+    /// Takes note of a heartbeat sent at `since`.
+    pub(crate) fn extended(&self, worker: &WorkerId, since: Instant, lease: Duration) {
+        let mut held = self.lease();
+        if held.worker.as_ref() == Some(worker) {
+            held.safe_until = since + safe_part(lease);
+        }
+    }
+
+    /// Drops the id, if it is still this one; what ran under it must be told.
+    pub(crate) fn lapsed(&self, worker: &WorkerId) -> bool {
+        let mut held = self.lease();
+        let was = held.worker.as_ref() == Some(worker);
+        if was {
+            held.worker = None;
+        }
+        was
+    }
+
+    /// The id whose lease can no longer be trusted, if there is one.
+    pub(crate) fn overdue(&self) -> Option<WorkerId> {
+        let held = self.lease();
+        held.worker.clone().filter(|_| Instant::now() >= held.safe_until)
+    }
+
+    pub(crate) fn safe_until(&self) -> Option<Instant> {
+        let held = self.lease();
+        held.worker.as_ref().map(|_| held.safe_until)
+    }
+
+    /// When a reaper should look, at the latest.
+    pub(crate) fn first_lease_ends(&self, at: Instant) {
+        *self.reap_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(at);
+        self.reap.notify_one();
+    }
+
+    pub(crate) fn running(&self) -> usize {
+        self.running.load(Ordering::Relaxed)
+    }
+}
+
+/// Handlers are stopped this much before their lease can be taken: a tenth of it, for them to notice.
+fn safe_part(lease: Duration) -> Duration {
+    lease.mul_f64(0.9)
+}

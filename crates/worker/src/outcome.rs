@@ -1,0 +1,148 @@
+//! How an attempt ended, and what the turn script is told of it.
+
+use std::{sync::Arc, time::Duration};
+
+use ergate_shared::{FailureRecord, JobId, OnExhausted, QueueName, Tries, UniqueScope};
+
+use crate::context::Context;
+
+/// How an attempt ended, in the words metrics and hooks use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Ended {
+    /// It worked.
+    Completed,
+    /// It failed and is tried again.
+    Retried,
+    /// It failed and is a dead letter.
+    Dead,
+    /// It failed for the last time and was forgotten, as its type asks.
+    Discarded,
+    /// Its handler put it off.
+    Snoozed,
+    /// It was cancelled.
+    Cancelled,
+    /// It was handed back by a worker that is stopping.
+    Interrupted,
+    /// No handler was found for it.
+    Unhandled,
+}
+
+impl Ended {
+    /// The label metrics have.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Completed => "completed",
+            Self::Retried => "retried",
+            Self::Dead => "dead",
+            Self::Discarded => "discarded",
+            Self::Snoozed => "snoozed",
+            Self::Cancelled => "cancelled",
+            Self::Interrupted => "interrupted",
+            Self::Unhandled => "unhandled",
+        }
+    }
+}
+
+/// A job that has just become a dead letter, as the alert hook sees it.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct DeadLetter {
+    /// The queue.
+    pub queue: QueueName,
+    /// The job.
+    pub id: JobId,
+    /// Its name.
+    pub name: String,
+    /// What ended it.
+    pub failure: FailureRecord,
+    /// Everything that happened to it.
+    pub tries: Tries,
+}
+
+/// What is to be told to Redis about an attempt that ended.
+#[derive(Debug)]
+pub(crate) struct Settlement {
+    pub(crate) id: JobId,
+    pub(crate) token: Arc<str>,
+    pub(crate) action: Action,
+    pub(crate) ended: Ended,
+    pub(crate) context: Option<Context>,
+    pub(crate) ran: Duration,
+    /// Whether it has been sent before, without an answer.
+    pub(crate) resent: bool,
+}
+
+impl Settlement {
+    /// For a job that was leased and never started.
+    pub(crate) fn unstarted(id: JobId, token: Arc<str>, action: Action, ended: Ended) -> Self {
+        Self { id, token, action, ended, context: None, ran: Duration::ZERO, resent: false }
+    }
+}
+
+#[derive(Debug)]
+pub(crate) enum Action {
+    /// With the result, as JSON.
+    Complete(String),
+    Other { kind: &'static str, delay: Duration, tries: Option<Tries>, detail: Vec<u8>, failure: Option<FailureRecord> },
+    /// The lease is lost: nothing is told.
+    Nothing,
+}
+
+impl Action {
+    fn other(kind: &'static str, delay: Duration, tries: Option<Tries>) -> Self {
+        Self::Other { kind, delay, tries, detail: Vec::new(), failure: None }
+    }
+
+    /// A completed job whose unique key must be let go.
+    pub(crate) fn complete(context: &Context, result: String) -> Self {
+        match &context.inner.record.unique {
+            Some((UniqueScope::Finished | UniqueScope::Started, _)) => Self::Other {
+                kind: "complete",
+                delay: Duration::ZERO,
+                tries: None,
+                detail: result.into_bytes(),
+                failure: None,
+            },
+            _ => Self::Complete(result),
+        }
+    }
+
+    pub(crate) fn hand_back(tries: Tries) -> Self {
+        let tries = Tries { interruptions: tries.interruptions + 1, ..tries };
+        Self::other("hand_back", Duration::ZERO, Some(tries))
+    }
+
+    pub(crate) fn snooze(delay: Duration, tries: Tries) -> Self {
+        Self::other("snooze", delay, Some(Tries { snoozes: tries.snoozes + 1, ..tries }))
+    }
+
+    pub(crate) fn unhandled(delay: Duration, tries: Tries) -> Self {
+        Self::other("snooze", delay, Some(Tries { unhandled: tries.unhandled + 1, ..tries }))
+    }
+
+    pub(crate) fn cancel(reason: String) -> Self {
+        Self::Other { kind: "cancel", delay: Duration::ZERO, tries: None, detail: reason.into_bytes(), failure: None }
+    }
+
+    pub(crate) fn retry(delay: Duration, tries: Tries, failure: FailureRecord) -> Self {
+        let detail = failure.to_json();
+        Self::Other { kind: "retry", delay, tries: Some(tries), detail, failure: Some(failure) }
+    }
+
+    pub(crate) fn dead(tries: Tries, failure: FailureRecord) -> Self {
+        let detail = failure.to_json();
+        Self::Other { kind: "dead", delay: Duration::ZERO, tries: Some(tries), detail, failure: Some(failure) }
+    }
+
+    /// What becomes of a job that is out of tries.
+    pub(crate) fn exhausted(then: OnExhausted, tries: Tries, failure: FailureRecord) -> (Self, Ended) {
+        match then {
+            OnExhausted::DeadLetter => (Self::dead(tries, failure), Ended::Dead),
+            OnExhausted::Discard => (Self::other("discard", Duration::ZERO, None), Ended::Discarded),
+            OnExhausted::RetryLater(delay) => {
+                (Self::retry(delay, Tries { failures: 0, ..tries }, failure), Ended::Retried)
+            }
+        }
+    }
+}

@@ -1,0 +1,536 @@
+//! One queue of a worker: what runs, what is to be settled, and when to call Redis.
+//!
+//! There is one call at a time. While it is under way outcomes pile up, and the next call takes them all, together with
+//! as many jobs as there are free slots: a loaded queue batches by itself, and an idle one answers in one round trip.
+//!
+//! Because nobody else changes what this worker holds, each reply can be checked against what is known here. A
+//! difference means that a reply was lost: then Redis is asked for all it says the worker holds, what is not known here is
+//! run, and what is known here but not there is a lost lease.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, PoisonError, atomic::Ordering},
+    time::{Duration, Instant},
+};
+
+use ergate_client::Client;
+use ergate_shared::{FailureKind, FailureRecord, JobId, JobRecord, Tries, WorkerId, script};
+use tokio::sync::{mpsc, watch};
+
+use crate::{
+    Context, DeadLetter, Ended, Metrics,
+    attempt,
+    context::{Inner, Reason, Stop},
+    identity::{Beat, Seat, Signal},
+    notes::Notes,
+    outcome::{Action, Settlement},
+    route::Routes,
+    turn::{self, Code, Leased, Turn},
+    waiter::{self, Bed},
+};
+
+/// The most settlements of one call.
+const MOST_AT_ONCE: usize = 500;
+/// The waits after each time no handler was found, some other worker having one: together about a minute.
+const UNHANDLED_GRACE: [u64; 6] = [1, 2, 4, 8, 16, 30];
+/// The wait before a call that failed is sent again; doubled up to the longest.
+const FIRST_PAUSE: Duration = Duration::from_millis(20);
+const LONGEST_PAUSE: Duration = Duration::from_millis(500);
+
+/// Called with every new dead letter.
+pub(crate) type DeadHook = Arc<dyn Fn(DeadLetter) + Send + Sync>;
+
+/// What a queue's loop is made of.
+pub(crate) struct QueueLoop {
+    client: Client,
+    seat: Arc<Seat>,
+    bed: Arc<Bed>,
+    routes: Arc<Routes>,
+    lease: Duration,
+    metrics: Metrics,
+    on_dead: Option<DeadHook>,
+    notes: Notes,
+    signals: mpsc::UnboundedReceiver<Signal>,
+    outcomes: mpsc::UnboundedReceiver<Settlement>,
+    outcome_sender: mpsc::UnboundedSender<Settlement>,
+    running: HashMap<JobId, Context>,
+    /// Ended, and not yet told.
+    unsettled: Vec<Settlement>,
+    calls: u64,
+    /// Whether there may be something to lease.
+    hint: bool,
+    quiet: bool,
+    interrupted: bool,
+    /// When a scheduled job falls due or a limit opens.
+    next_at: Option<Instant>,
+    /// Whether the reply of a call may have been lost.
+    uncertain: bool,
+    pause: Duration,
+    not_before: Option<Instant>,
+    phase: watch::Receiver<bool>,
+}
+
+/// What a queue's loop is given.
+pub(crate) struct Parts {
+    pub(crate) client: Client,
+    pub(crate) seat: Arc<Seat>,
+    pub(crate) bed: Arc<Bed>,
+    pub(crate) routes: Arc<Routes>,
+    pub(crate) lease: Duration,
+    pub(crate) metrics: Metrics,
+    pub(crate) on_dead: Option<DeadHook>,
+    pub(crate) signals: mpsc::UnboundedReceiver<Signal>,
+    /// Turns true when the loop must end whatever is left.
+    pub(crate) give_up: watch::Receiver<bool>,
+}
+
+impl QueueLoop {
+    pub(crate) fn new(parts: Parts) -> Self {
+        let (outcome_sender, outcomes) = mpsc::unbounded_channel();
+        let notes = Notes::new(parts.client.redis().clone(), parts.seat.keys.clone());
+        Self {
+            client: parts.client,
+            seat: parts.seat,
+            bed: parts.bed,
+            routes: parts.routes,
+            lease: parts.lease,
+            metrics: parts.metrics,
+            on_dead: parts.on_dead,
+            notes,
+            signals: parts.signals,
+            outcomes,
+            outcome_sender,
+            running: HashMap::new(),
+            unsettled: Vec::new(),
+            calls: 0,
+            hint: true,
+            quiet: false,
+            interrupted: false,
+            next_at: None,
+            uncertain: false,
+            pause: FIRST_PAUSE,
+            not_before: None,
+            phase: parts.give_up,
+        }
+    }
+
+    /// Works until it is quiet and nothing is left to run or settle, or until it is given up.
+    pub(crate) async fn run(mut self) {
+        while !self.is_done() {
+            if *self.phase.borrow() {
+                tracing::warn!(
+                    queue = %self.seat.queue, running = self.running.len(), unsettled = self.unsettled.len(),
+                    "given up before all was handed back; the lease will run out and others take over"
+                );
+                return;
+            }
+            self.act().await;
+            if self.is_done() {
+                break;
+            }
+            self.wait().await;
+        }
+        self.leave().await;
+    }
+
+    fn is_done(&self) -> bool {
+        self.quiet && self.running.is_empty() && self.unsettled.is_empty()
+    }
+
+    fn free_slots(&self) -> usize {
+        if self.quiet { 0 } else { self.seat.slots.saturating_sub(self.running.len()) }
+    }
+
+    /// Calls Redis if there is a reason to, and it is not too soon after a failure.
+    async fn act(&mut self) {
+        if self.not_before.is_some_and(|at| Instant::now() < at) {
+            return;
+        }
+        self.not_before = None;
+        if self.seat.worker().is_none() {
+            if self.quiet && self.unsettled.is_empty() {
+                return;
+            }
+            if !self.join().await {
+                return;
+            }
+        }
+        if self.uncertain && !self.check_holdings().await {
+            return;
+        }
+        if self.next_at.is_some_and(|at| Instant::now() >= at) {
+            self.next_at = None;
+            self.hint = true;
+        }
+        let ask = self.free_slots();
+        if !self.unsettled.is_empty() || (self.hint && ask > 0) {
+            self.turn(ask).await;
+        }
+        let idle = !self.quiet && !self.hint && self.free_slots() > 0;
+        if self.bed.set_idle(idle)
+            && let Some(worker) = self.seat.worker()
+        {
+            waiter::call(&self.client, &self.seat, &worker).await;
+        }
+    }
+
+    /// Waits for something that may be a reason to act.
+    async fn wait(&mut self) {
+        let now = Instant::now();
+        if self.not_before.is_none() && (self.uncertain || !self.unsettled.is_empty() || (self.hint && self.free_slots() > 0)) {
+            // A turn's reply left more to do at once; take in what has ended meanwhile first.
+            self.take_outcomes();
+            while let Ok(signal) = self.signals.try_recv() {
+                self.hear(signal);
+            }
+            return;
+        }
+        let far = now + Duration::from_secs(3600);
+        let at = [self.not_before, self.next_at.filter(|_| self.free_slots() > 0)].into_iter().flatten().min();
+        let mut ended = Vec::new();
+        tokio::select! {
+            biased;
+            count = self.outcomes.recv_many(&mut ended, MOST_AT_ONCE) => {
+                if count > 0 {
+                    // Others that are about to end go with the same call: let them.
+                    tokio::task::yield_now().await;
+                }
+            }
+            Some(signal) = self.signals.recv() => self.hear(signal),
+            _ = self.phase.changed() => {}
+            () = tokio::time::sleep_until(at.unwrap_or(far).into()) => {}
+        }
+        for settlement in ended {
+            self.ended(settlement);
+        }
+        self.take_outcomes();
+    }
+
+    fn take_outcomes(&mut self) {
+        while let Ok(settlement) = self.outcomes.try_recv() {
+            self.ended(settlement);
+        }
+    }
+
+    fn ended(&mut self, settlement: Settlement) {
+        // After a lost lease the same job may run here again under another token.
+        if self.running.get(&settlement.id).is_some_and(|context| context.inner.token == settlement.token) {
+            self.running.remove(&settlement.id);
+            self.seat.running.store(self.running.len(), Ordering::Relaxed);
+            self.metrics.slots_in_use(&self.seat.queue, self.running.len());
+        }
+        if matches!(settlement.action, Action::Nothing) {
+            self.metrics.lease_lost(&self.seat.queue);
+        } else {
+            self.unsettled.push(settlement);
+        }
+    }
+
+    fn hear(&mut self, signal: Signal) {
+        match signal {
+            Signal::Wake => self.hint = true,
+            Signal::Beat(beat) => self.hear_beat(beat),
+            Signal::Lapsed(worker) => self.lose(&worker),
+            Signal::Quiet => self.quiet = true,
+            Signal::Interrupt => {
+                self.quiet = true;
+                self.interrupted = true;
+                self.stop_all(Reason::Interrupted);
+            }
+        }
+    }
+
+    fn hear_beat(&mut self, beat: Beat) {
+        if self.seat.worker().as_ref() != Some(&beat.worker) {
+            return;
+        }
+        if beat.backlog {
+            self.hint = true;
+        }
+        if let Some(next) = beat.next_in {
+            self.due_in(next);
+        }
+        for id in &beat.cancelled {
+            if let Some(context) = self.running.get(id.as_str()) {
+                context.inner.stop.ask(Reason::Cancelled);
+            }
+        }
+        let comparable = beat.turns == self.seat.turns.load(Ordering::Acquire);
+        if comparable && beat.held != self.holding(&beat.worker) {
+            self.uncertain = true;
+        }
+    }
+
+    /// How many jobs Redis should say `worker` holds.
+    fn holding(&self, worker: &WorkerId) -> u64 {
+        let of = |token: &str| token.starts_with(worker.as_str());
+        let running = self.running.values().filter(|context| of(&context.inner.token)).count();
+        let unsettled = self.unsettled.iter().filter(|settled| of(&settled.token)).count();
+        (running + unsettled) as u64
+    }
+
+    fn due_in(&mut self, next: Duration) {
+        let at = Instant::now() + next;
+        self.next_at = Some(self.next_at.map_or(at, |known| known.min(at)));
+    }
+
+    fn stop_all(&self, reason: Reason) {
+        for context in self.running.values() {
+            context.inner.stop.ask(reason);
+        }
+    }
+
+    /// Everything leased under this id may be somebody else's by now.
+    fn lose(&mut self, worker: &WorkerId) {
+        for context in self.running.values() {
+            if context.inner.token.starts_with(worker.as_str()) {
+                context.inner.stop.ask(Reason::Lost);
+            }
+        }
+        self.hint = true;
+    }
+
+    async fn join(&mut self) -> bool {
+        let worker = WorkerId::generate();
+        let since = Instant::now();
+        let call = script::WORKER_JOIN
+            .on(&self.seat.keys)
+            .arg("")
+            .arg(worker.as_str())
+            .number(self.lease.as_millis() as i128);
+        match self.client.redis().run::<(u64, String)>(&call).await {
+            Ok((now, code)) if code == "ok" => {
+                self.client.redis().saw_time(now);
+                tracing::info!(queue = %self.seat.queue, %worker, slots = self.seat.slots, "worker joined");
+                self.seat.joined(worker, since, self.lease);
+                self.seat.first_lease_ends(Instant::now());
+                self.calls = 0;
+                self.hint = true;
+                self.answered();
+                true
+            }
+            Ok(_) => false,
+            Err(error) => {
+                self.failed(&error);
+                false
+            }
+        }
+    }
+
+    async fn leave(&mut self) {
+        let Some(worker) = self.seat.worker() else { return };
+        let call = script::WORKER_LEAVE.on(&self.seat.keys).arg(worker.as_str());
+        match self.client.redis().run::<(String, u64)>(&call).await {
+            Ok((code, held)) if code != "ok" => {
+                tracing::warn!(queue = %self.seat.queue, held, "jobs are left to be taken over");
+            }
+            Ok(_) => tracing::info!(queue = %self.seat.queue, %worker, "worker left"),
+            Err(error) => tracing::warn!(queue = %self.seat.queue, %error, "worker left without saying so"),
+        }
+        self.seat.lapsed(&worker);
+    }
+
+    async fn turn(&mut self, ask: usize) {
+        if self.notes.is_busy() && self.unsettled.iter().any(|settled| settled.context.is_some()) {
+            // Progress and log lines are taken only while the lease runs.
+            self.notes.flushed().await;
+        }
+        let Some(worker) = self.seat.worker() else { return };
+        let rest = self.unsettled.split_off(self.unsettled.len().min(MOST_AT_ONCE));
+        let settlements = std::mem::replace(&mut self.unsettled, rest);
+        self.calls += 1;
+        let token: Arc<str> = worker.token(self.calls).into();
+        self.seat.in_turn.store(true, Ordering::Release);
+        self.seat.turns.fetch_add(1, Ordering::AcqRel);
+        let started = Instant::now();
+        let taken = turn::take(self.client.redis(), &self.seat, &worker, &token, ask, &settlements).await;
+        self.seat.in_turn.store(false, Ordering::Release);
+        match taken {
+            Ok(turn) => {
+                self.metrics.turn(&self.seat.queue, started.elapsed(), settlements.len(), turn.leased.len());
+                self.answered();
+                self.settled(settlements, &turn.stale);
+                self.took(&worker, &token, ask, turn);
+            }
+            Err(error) => {
+                // Redis may have carried it out: the settlements are sent again, and their tokens tell.
+                self.unsettled.splice(0..0, settlements);
+                self.uncertain = true;
+                self.failed(&error);
+            }
+        }
+    }
+
+    fn took(&mut self, worker: &WorkerId, token: &Arc<str>, ask: usize, turn: Turn) {
+        self.client.redis().saw_time(turn.now);
+        self.next_at = turn.next_in.map(|next| Instant::now() + next);
+        let leased = turn.leased.len();
+        if turn.code == Code::Lapsed {
+            if self.seat.lapsed(worker) {
+                self.lose(worker);
+            }
+            return;
+        }
+        // Less than asked with jobs left over: a limit of the queue, which opens by time or by another settle.
+        self.hint = turn.more && leased == ask && turn.code == Code::Ok;
+        for job in turn.leased {
+            self.start(job, Arc::clone(token), turn.now);
+        }
+        if turn.held != self.holding(worker) {
+            self.uncertain = true;
+        }
+    }
+
+    /// Compares what Redis says this worker holds with what it knows; false if Redis could not be asked.
+    async fn check_holdings(&mut self) -> bool {
+        let Some(worker) = self.seat.worker() else { return true };
+        let redis = self.client.redis().clone();
+        let checked = async {
+            let held = turn::holdings(&redis, &self.seat, &worker).await?;
+            let held: HashMap<JobId, Arc<str>> = held.into_iter().collect();
+            let unknown: Vec<JobId> =
+                held.iter().filter(|(id, token)| !self.knows(id, token)).map(|(id, _)| id.clone()).collect();
+            let records = if unknown.is_empty() { Vec::new() } else { turn::records(&redis, &self.seat, &unknown).await? };
+            Ok::<_, ergate_client::Error>((held, records))
+        };
+        let (held, records) = match checked.await {
+            Ok(found) => found,
+            Err(error) => {
+                self.failed(&error);
+                return false;
+            }
+        };
+        self.uncertain = false;
+        self.answered();
+        for context in self.running.values() {
+            let mine = context.inner.token.starts_with(worker.as_str());
+            if mine && held.get(&context.inner.id) != Some(&context.inner.token) {
+                tracing::warn!(queue = %self.seat.queue, job.id = %context.inner.id, "lease is lost: its attempt is stopped");
+                context.inner.stop.ask(Reason::Lost);
+            }
+        }
+        for job in records {
+            tracing::info!(queue = %self.seat.queue, job.id = job.id, "leased by a call whose reply was lost");
+            self.metrics.lost_reply(&self.seat.queue);
+            let token = held.iter().find(|(id, _)| id.as_str() == job.id).map(|(_, token)| Arc::clone(token));
+            if let Some(token) = token {
+                self.start(job, token, redis.now_ms());
+            }
+        }
+        true
+    }
+
+    fn knows(&self, id: &JobId, token: &str) -> bool {
+        self.running.get(id).is_some_and(|context| &*context.inner.token == token)
+            || self.unsettled.iter().any(|settled| settled.id == *id && &*settled.token == token)
+    }
+
+    fn settled(&self, settlements: Vec<Settlement>, stale: &[String]) {
+        for settlement in settlements {
+            // An id that is gone after a call sent twice means that the first was applied, unless the lease lapsed.
+            let is_stale = stale.iter().any(|id| id == settlement.id.as_str());
+            let own = self.seat.worker().is_some_and(|worker| settlement.token.starts_with(worker.as_str()));
+            if is_stale && !(own && settlement.resent) {
+                self.metrics.stale(&self.seat.queue);
+                tracing::warn!(queue = %self.seat.queue, job.id = %settlement.id, "outcome came too late and was dropped");
+                continue;
+            }
+            let name = settlement.context.as_ref().map_or("", |context| context.inner.record.name.as_str());
+            self.metrics.ended(&self.seat.queue, name, settlement.ended, settlement.ran);
+            let Action::Other { failure: Some(failure), tries, .. } = settlement.action else { continue };
+            tracing::warn!(
+                queue = %self.seat.queue, job.id = %settlement.id, job.name = name, job.attempt = failure.attempt,
+                outcome = settlement.ended.as_str(), error = failure.message, "job failed"
+            );
+            if settlement.ended == Ended::Dead && let Some(hook) = &self.on_dead {
+                hook(DeadLetter {
+                    queue: self.seat.queue.clone(),
+                    id: settlement.id,
+                    name: name.to_owned(),
+                    failure,
+                    tries: tries.unwrap_or_default(),
+                });
+            }
+        }
+    }
+
+    fn start(&mut self, job: Leased, token: Arc<str>, now: u64) {
+        let Ok(id) = JobId::new(&job.id) else {
+            tracing::error!(queue = %self.seat.queue, job.id = job.id, "job id is malformed");
+            return;
+        };
+        let tries = job.tries.as_deref().map(Tries::parse).transpose().ok().flatten().unwrap_or_default();
+        let record = match JobRecord::decode(&job.record) {
+            Ok(record) => record,
+            Err(error) => return self.reject(id, token, tries, FailureKind::Decode, error.to_string()),
+        };
+        let Some(route) = self.routes.get(record.name.as_str()).map(Arc::clone) else {
+            return self.unhandled(id, token, tries, &record);
+        };
+        self.metrics.started(&self.seat.queue, record.name.as_str(), now.saturating_sub(record.due_at.max(record.enqueued_at)), tries == Tries::default() && record.due_at > record.enqueued_at);
+        let timeout = record.options.timeout.unwrap_or(route.defaults.timeout);
+        let context = Context {
+            inner: Arc::new(Inner {
+                client: self.client.clone(),
+                queue: self.seat.queue.clone(),
+                id: id.clone(),
+                token,
+                retries: record.options.retries.unwrap_or(route.defaults.retries),
+                record,
+                tries,
+                deadline: Instant::now() + timeout,
+                notes: self.notes.clone(),
+                stop: Stop::default(),
+            }),
+        };
+        if self.interrupted {
+            context.inner.stop.ask(Reason::Interrupted);
+        }
+        self.running.insert(id, context.clone());
+        self.seat.running.store(self.running.len(), Ordering::Relaxed);
+        self.metrics.slots_in_use(&self.seat.queue, self.running.len());
+        let outcomes = self.outcome_sender.clone();
+        tokio::spawn(async move {
+            // The loop outlives every attempt unless it was given up.
+            let _ = outcomes.send(attempt::run(context, route, timeout).await);
+        });
+    }
+
+    /// A job nobody here can perform: others may, for a while; then it is a dead letter.
+    fn unhandled(&mut self, id: JobId, token: Arc<str>, tries: Tries, record: &JobRecord) {
+        match UNHANDLED_GRACE.get(tries.unhandled as usize) {
+            Some(seconds) => {
+                tracing::warn!(queue = %self.seat.queue, job.id = %id, job.name = %record.name, "no handler here; another worker may have one");
+                let action = Action::unhandled(Duration::from_secs(*seconds), tries);
+                self.unsettled.push(Settlement::unstarted(id, token, action, Ended::Unhandled));
+            }
+            None => {
+                let message = format!("no worker of queue {} has a handler for job {}", self.seat.queue, record.name);
+                self.reject(id, token, tries, FailureKind::Unhandled, message);
+            }
+        }
+    }
+
+    fn reject(&mut self, id: JobId, token: Arc<str>, tries: Tries, kind: FailureKind, message: String) {
+        let worker = WorkerId::of_token(&token).to_string();
+        let at = self.client.redis().now_ms();
+        let failure = FailureRecord { kind, message, chain: Vec::new(), attempt: 0, worker, at };
+        self.unsettled.push(Settlement::unstarted(id, token, Action::dead(tries, failure), Ended::Dead));
+    }
+
+    fn answered(&mut self) {
+        self.pause = FIRST_PAUSE;
+        *self.seat.last_turn.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+        self.metrics.connected(true);
+    }
+
+    fn failed(&mut self, error: &ergate_client::Error) {
+        self.metrics.connected(!error.is_connection());
+        tracing::warn!(queue = %self.seat.queue, %error, source = std::error::Error::source(error).map(ToString::to_string), "redis call failed; it is tried again");
+        self.not_before = Some(Instant::now() + self.pause);
+        self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+        for settled in &mut self.unsettled {
+            settled.resent = true;
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! The call that settles and leases: its arguments, and its reply.
+
+use std::{sync::Arc, time::Duration};
+
+use ergate_client::{Error, Redis};
+use ergate_shared::{JobId, WorkerId, script};
+
+use crate::{
+    identity::Seat,
+    outcome::{Action, Settlement},
+};
+
+/// What a turn answered.
+#[derive(Debug)]
+pub(crate) struct Turn {
+    pub(crate) code: Code,
+    pub(crate) now: u64,
+    pub(crate) held: u64,
+    pub(crate) next_in: Option<Duration>,
+    pub(crate) more: bool,
+    pub(crate) leased: Vec<Leased>,
+    /// Jobs whose settlement came too late.
+    pub(crate) stale: Vec<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Code {
+    Ok,
+    Paused,
+    Lapsed,
+}
+
+/// A job this worker now has.
+#[derive(Debug)]
+pub(crate) struct Leased {
+    pub(crate) id: String,
+    pub(crate) record: Vec<u8>,
+    pub(crate) tries: Option<String>,
+}
+
+pub(crate) async fn take(
+    redis: &Redis,
+    seat: &Seat,
+    worker: &WorkerId,
+    token: &str,
+    ask: usize,
+    settlements: &[Settlement],
+) -> Result<Turn, Error> {
+    let completed = || settlements.iter().filter_map(|settled| match &settled.action {
+        Action::Complete(result) => Some((settled, result)),
+        _ => None,
+    });
+    let mut call = script::WORKER_TURN
+        .on(&seat.keys)
+        .arg("")
+        .arg(worker.as_str())
+        .arg(token)
+        .number(ask as u64)
+        .number(completed().count() as u64);
+    for (settled, result) in completed() {
+        call.push(settled.id.as_str());
+        call.push(settled.token.as_bytes());
+        call.push(result);
+    }
+    for settled in settlements {
+        let Action::Other { kind, delay, tries, detail, .. } = &settled.action else { continue };
+        call.push(kind);
+        call.push(settled.id.as_str());
+        call.push(settled.token.as_bytes());
+        call.push(delay.as_millis().to_string());
+        call.push(tries.map(ergate_shared::Tries::to_text).unwrap_or_default());
+        call.push(detail);
+    }
+    type Reply =
+        (u64, String, u64, i64, u64, Vec<String>, Vec<Vec<u8>>, Vec<Option<String>>, Vec<String>);
+    let (now, code, held, next, more, ids, records, tries, stale): Reply = redis.run(&call).await?;
+    let code = match code.as_str() {
+        "ok" => Code::Ok,
+        "paused" => Code::Paused,
+        "lapsed" => Code::Lapsed,
+        _ => return Err(ergate_shared::Error::Reply { script: "worker/turn", reply: code }.into()),
+    };
+    let leased = ids
+        .into_iter()
+        .zip(records)
+        .zip(tries)
+        .map(|((id, record), tries)| Leased { id, record, tries })
+        .collect();
+    let next_in = u64::try_from(next).ok().map(Duration::from_millis);
+    Ok(Turn { code, now, held, next_in, more: more == 1, leased, stale })
+}
+
+/// Everything Redis says `worker` holds, with the tokens: read page by page, as only the worker itself changes it.
+pub(crate) async fn holdings(redis: &Redis, seat: &Seat, worker: &WorkerId) -> Result<Vec<(JobId, Arc<str>)>, Error> {
+    use ergate_shared::key::QueueKey;
+    let (mut held, mut cursor) = (std::collections::HashMap::new(), 0_u64);
+    loop {
+        let mut scan = redis::cmd("HSCAN");
+        scan.arg(seat.keys.get(QueueKey::leased)).arg(cursor).arg("COUNT").arg(500);
+        let (next, entries): (u64, Vec<(String, String)>) = redis.command("HSCAN", &scan).await?;
+        for (id, token) in entries {
+            if WorkerId::of_token(&token) == *worker {
+                held.insert(JobId::new(id)?, Arc::from(token));
+            }
+        }
+        cursor = next;
+        if cursor == 0 {
+            return Ok(held.into_iter().collect());
+        }
+    }
+}
+
+/// The records of jobs the worker holds without having been told.
+pub(crate) async fn records(redis: &Redis, seat: &Seat, ids: &[JobId]) -> Result<Vec<Leased>, Error> {
+    use ergate_shared::key::QueueKey;
+    let mut pipeline = redis::pipe();
+    for key in [QueueKey::jobs, QueueKey::tries] {
+        pipeline.cmd("HMGET").arg(seat.keys.get(key));
+        for id in ids {
+            pipeline.arg(id.as_str());
+        }
+    }
+    let (records, tries): (Vec<Option<Vec<u8>>>, Vec<Option<String>>) = redis.pipeline("HMGET", &pipeline).await?;
+    Ok(ids
+        .iter()
+        .zip(records)
+        .zip(tries)
+        .filter_map(|((id, record), tries)| Some(Leased { id: id.to_string(), record: record?, tries }))
+        .collect())
+}

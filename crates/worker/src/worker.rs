@@ -1,0 +1,361 @@
+//! The worker: its options, and the phases of its life.
+
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{Arc, PoisonError},
+    time::{Duration, Instant},
+};
+
+use ergate_client::{Client, WorkerProcess};
+use ergate_shared::{Job, QueueName};
+use tokio::sync::{Notify, watch};
+use tokio_util::task::TaskTracker;
+use uuid::Uuid;
+
+use crate::{
+    BlockingHandler, DeadLetter, Error, Handler, Metrics, Middleware,
+    heartbeat::{self, Heart},
+    identity::{Seat, Signal},
+    middleware::Layer,
+    queue_loop::{DeadHook, Parts, QueueLoop},
+    route::{Route, Routes},
+    upkeep::Upkeep,
+    waiter::{self, Bed},
+};
+
+/// The shortest and longest lease.
+const LEASES: std::ops::RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(3600);
+/// The most slots of a queue in one process.
+const MOST_SLOTS: usize = 100_000;
+
+/// Performs jobs: queues with their slots, handlers, and options.
+///
+/// ```no_run
+/// # use ergate_worker::{Worker, shutdown_signal, Result};
+/// # use ergate_client::Client;
+/// # use ergate_shared::Job;
+/// # #[derive(serde::Serialize, serde::Deserialize)] struct SendWelcome;
+/// # impl Job for SendWelcome { const NAME: &str = "send-welcome"; const QUEUE: &str = "mail"; }
+/// # async fn send_welcome(_: SendWelcome) -> Result<()> { Ok(()) }
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// let client = Client::connect("redis://localhost").await?;
+///
+/// Worker::new(client, ())
+///     .queue("mail", 20)
+///     .job(send_welcome)
+///     .run_until(shutdown_signal())
+///     .await?;
+/// # Ok(())
+/// # }
+/// ```
+#[must_use = "a worker works while `run_until` is awaited"]
+pub struct Worker<S = ()> {
+    client: Client,
+    state: Arc<S>,
+    queues: Vec<(String, usize)>,
+    routes: HashMap<&'static str, Route>,
+    layers: Vec<Arc<dyn Layer>>,
+    problems: Vec<String>,
+    lease: Duration,
+    shutdown_deadline: Duration,
+    crash_limit: u32,
+    on_dead: Option<DeadHook>,
+    metrics: Option<Metrics>,
+    health: Health,
+}
+
+impl<S> fmt::Debug for Worker<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Worker")
+            .field("queues", &self.queues)
+            .field("jobs", &self.routes.keys())
+            .finish_non_exhaustive()
+    }
+}
+
+impl<S: Send + Sync + 'static> Worker<S> {
+    /// A worker without queues or handlers; `state` is what handlers get as [`State`](crate::State), `()` for none.
+    pub fn new(client: Client, state: S) -> Self {
+        Self {
+            client,
+            state: Arc::new(state),
+            queues: Vec::new(),
+            routes: HashMap::new(),
+            layers: Vec::new(),
+            problems: Vec::new(),
+            lease: Duration::from_secs(15),
+            shutdown_deadline: Duration::from_secs(25),
+            crash_limit: 3,
+            on_dead: None,
+            metrics: None,
+            health: Health::default(),
+        }
+    }
+
+    /// Works on a queue, with this many jobs of it running at once.
+    pub fn queue(mut self, name: &str, slots: usize) -> Self {
+        if slots == 0 || slots > MOST_SLOTS {
+            self.problems.push(format!("queue {name} has {slots} slots, 1 to {MOST_SLOTS} are allowed"));
+        }
+        if self.queues.iter().any(|(known, _)| known == name) {
+            self.problems.push(format!("queue {name} is named twice"));
+        }
+        self.queues.push((name.to_owned(), slots));
+        self
+    }
+
+    /// Performs jobs of the handler's payload type.
+    pub fn job<Args, H: Handler<Args, S>>(mut self, handler: H) -> Self {
+        let route = Route::new(handler, &self.state);
+        self.add(<H::Job as Job>::NAME, route);
+        self
+    }
+
+    /// Performs jobs with a function that blocks its thread.
+    pub fn blocking<Args, H: BlockingHandler<Args, S>>(mut self, handler: H) -> Self {
+        let route = Route::blocking(handler, &self.state);
+        self.add(<H::Job as Job>::NAME, route);
+        self
+    }
+
+    fn add(&mut self, name: &'static str, route: Route) {
+        if self.routes.insert(name, route).is_some() {
+            self.problems.push(format!("job {name} has two handlers"));
+        }
+    }
+
+    /// Puts code around every attempt; the first layer is the outermost.
+    pub fn layer(mut self, middleware: impl Middleware) -> Self {
+        self.layers.push(Arc::new(middleware));
+        self
+    }
+
+    /// Sets how long Redis keeps jobs for this worker without a heartbeat; default 15 s, heartbeats each third of it.
+    ///
+    /// A worker that dies costs its jobs at most this plus two seconds.
+    pub fn lease(mut self, lease: Duration) -> Self {
+        if !LEASES.contains(&lease) {
+            self.problems.push(format!("lease {} is not within 1s to 1h", ergate_shared::duration::show(lease)));
+        }
+        self.lease = lease;
+        self
+    }
+
+    /// Sets how long running jobs may go on after the worker was told to stop; default 25 s. What still runs then is
+    /// handed back and costs no attempt. Zero hands back at once.
+    pub fn shutdown_deadline(mut self, deadline: Duration) -> Self {
+        self.shutdown_deadline = deadline;
+        self
+    }
+
+    /// Sets how many workers may die under a job before it is a dead letter; default 3.
+    pub fn crash_limit(mut self, limit: u32) -> Self {
+        if limit == 0 {
+            self.problems.push("crash limit 0 would bury every job".to_owned());
+        }
+        self.crash_limit = limit;
+        self
+    }
+
+    /// Is called with every job that becomes a dead letter on this worker: to raise an alert.
+    pub fn on_dead(mut self, hook: impl Fn(DeadLetter) + Send + Sync + 'static) -> Self {
+        self.on_dead = Some(Arc::new(hook));
+        self
+    }
+
+    /// Counts into these metrics instead of ones of its own.
+    pub fn metrics(mut self, metrics: Metrics) -> Self {
+        self.metrics = Some(metrics);
+        self
+    }
+
+    /// What readiness checks may ask while it runs.
+    pub fn health(&self) -> Health {
+        self.health.clone()
+    }
+
+    fn check(&mut self) -> Result<Vec<QueueName>, Error> {
+        let mut problems = std::mem::take(&mut self.problems);
+        if self.queues.is_empty() {
+            problems.push("it has no queue; add one with .queue(name, slots)".to_owned());
+        }
+        let mut names = Vec::new();
+        for (name, _) in &self.queues {
+            match name.parse::<QueueName>() {
+                Ok(name) => names.push(name),
+                Err(error) => problems.push(error.to_string()),
+            }
+        }
+        for name in self.routes.keys() {
+            if let Err(error) = ergate_shared::JobName::new(*name) {
+                problems.push(error.to_string());
+            }
+        }
+        if problems.is_empty() { Ok(names) } else { Err(Error::Setup(problems)) }
+    }
+
+    /// Works until `stop` resolves, then stops in order: leases no more, lets handlers finish until the shutdown
+    /// deadline, tells the rest to end, hands them back, and leaves.
+    ///
+    /// # Errors
+    /// [`Error::Setup`] with everything that is wrong with the options.
+    pub async fn run_until(mut self, stop: impl Future<Output = ()>) -> Result<(), Error> {
+        let names = self.check()?;
+        for route in self.routes.values_mut() {
+            route.wrap(&self.layers);
+        }
+        let routes: Arc<Routes> = Arc::new(std::mem::take(&mut self.routes).into_iter().map(|(name, route)| (name, Arc::new(route))).collect());
+        let metrics = self.metrics.take().unwrap_or_default();
+        metrics.watch(&self.client);
+        self.register(&names).await?;
+
+        let tracker = TaskTracker::new();
+        let helpers = TaskTracker::new();
+        let end = tokio_util::sync::CancellationToken::new();
+        let (give_up, given_up) = watch::channel(false);
+        let poke = Arc::new(Notify::new());
+        let (mut seats, mut beds) = (Vec::new(), Vec::new());
+        for (name, (_, slots)) in names.iter().zip(&self.queues) {
+            let (seat, signals) = Seat::new(name.clone(), self.client.keys(name), *slots);
+            let bed = Bed::new(Arc::clone(&seat));
+            metrics.slots(name, *slots);
+            tracker.spawn(
+                QueueLoop::new(Parts {
+                    client: self.client.clone(),
+                    seat: Arc::clone(&seat),
+                    bed: Arc::clone(&bed),
+                    routes: Arc::clone(&routes),
+                    lease: self.lease,
+                    metrics: metrics.clone(),
+                    on_dead: self.on_dead.clone(),
+                    signals,
+                    give_up: given_up.clone(),
+                })
+                .run(),
+            );
+            let upkeep = Upkeep {
+                client: self.client.clone(),
+                queue: self.client.queue(name.as_str())?,
+                seat: Arc::clone(&seat),
+                crash_limit: self.crash_limit,
+                metrics: metrics.clone(),
+            };
+            helpers.spawn(end.clone().run_until_cancelled_owned(upkeep.run()));
+            seats.push(seat);
+            beds.push(bed);
+        }
+        let groups: Vec<Vec<Arc<Bed>>> =
+            if self.client.redis().is_cluster() { beds.into_iter().map(|bed| vec![bed]).collect() } else { vec![beds] };
+        for beds in groups {
+            let waiting = waiter::run(self.client.clone(), beds, Arc::clone(&poke));
+            helpers.spawn(end.clone().run_until_cancelled_owned(waiting));
+        }
+        let (orders, mut ordered) = watch::channel(String::new());
+        let (phase, phases) = watch::channel("running");
+        self.health.start(&seats);
+        let heart = heartbeat::start(Heart {
+            client: self.client.clone(),
+            about: describe(&self.client, &seats),
+            seats: seats.clone(),
+            lease: self.lease,
+            metrics: metrics.clone(),
+            poke: Arc::clone(&poke),
+            orders,
+            phase: phases,
+        })
+        .map_err(Error::Thread)?;
+
+        let tell = |signal: fn() -> Signal| seats.iter().for_each(|seat| seat.tell(signal()));
+        let mut stop = std::pin::pin!(stop);
+        loop {
+            tokio::select! {
+                () = &mut stop => break,
+                changed = ordered.changed() => {
+                    let order = changed.is_ok().then(|| ordered.borrow_and_update().clone()).unwrap_or_default();
+                    match order.as_str() {
+                        "quiet" => {
+                            tracing::info!("told to go quiet: no more jobs are leased");
+                            let _ = phase.send("quiet");
+                            // The loops end once they have nothing to do; the process stays until it is stopped.
+                            tell(|| Signal::Quiet);
+                        }
+                        "stop" => break,
+                        _ => {}
+                    }
+                }
+            }
+        }
+        tracing::info!(deadline = ?self.shutdown_deadline, "stopping: no more jobs are leased");
+        let _ = phase.send("stopping");
+        self.health.stop();
+        tell(|| Signal::Quiet);
+        tracker.close();
+        if tokio::time::timeout(self.shutdown_deadline, tracker.wait()).await.is_err() {
+            let running: usize = seats.iter().map(|seat| seat.running()).sum();
+            tracing::warn!(running, "deadline is over: what still runs is handed back");
+            tell(|| Signal::Interrupt);
+            if tokio::time::timeout(self.lease.max(Duration::from_secs(5)), tracker.wait()).await.is_err() {
+                let _ = give_up.send(true);
+                tracker.wait().await;
+            }
+        }
+        end.cancel();
+        helpers.close();
+        helpers.wait().await;
+        drop(heart);
+        Ok(())
+    }
+
+    async fn register(&self, names: &[QueueName]) -> Result<(), Error> {
+        let mut add = redis::cmd("SADD");
+        add.arg(&self.client.registry_keys().queues);
+        for name in names {
+            add.arg(name.as_str());
+        }
+        self.client.redis().command::<()>("SADD", &add).await?;
+        Ok(())
+    }
+}
+
+fn describe(client: &Client, seats: &[Arc<Seat>]) -> WorkerProcess {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname")
+        .ok()
+        .or_else(|| std::env::var("HOSTNAME").ok())
+        .map(|host| host.trim().to_owned())
+        .unwrap_or_default();
+    let queues = seats
+        .iter()
+        .map(|seat| ergate_client::QueueSlots {
+            queue: seat.queue.clone(),
+            slots: seat.slots,
+            running: 0,
+            worker: String::new(),
+        })
+        .collect();
+    WorkerProcess::new(Uuid::now_v7().simple().to_string(), host, queues, client.redis().now_ms())
+}
+
+/// What readiness checks may ask of a worker.
+#[derive(Debug, Clone, Default)]
+pub struct Health {
+    seats: Arc<std::sync::Mutex<Option<Vec<Arc<Seat>>>>>,
+}
+
+impl Health {
+    fn start(&self, seats: &[Arc<Seat>]) {
+        *self.seats.lock().unwrap_or_else(PoisonError::into_inner) = Some(seats.to_vec());
+    }
+
+    fn stop(&self) {
+        *self.seats.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// The age of the last round trip that Redis answered, of the queue for which it is longest; `None` before the worker
+    /// runs and once it is stopping.
+    pub fn last_answer(&self) -> Option<Duration> {
+        let seats = self.seats.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        seats.as_ref()?.iter().map(|seat| now - *seat.last_turn.lock().unwrap_or_else(PoisonError::into_inner)).max()
+    }
+}
