@@ -2,7 +2,8 @@
 # shellcheck shell=bash
 
 # Puts the scripts together under $1 as crates/shared/src/script.rs does: the keys of the head as locals, then the fragments
-# it uses, then the script. A fragment may bring a function that this script does not call, which is no fault.
+# it uses, then the script. A fragment may bring a function that this script does not call, and a local with the name of a key
+# that it does not use; both are no fault.
 assemble_scripts() {
   local source
   rm -rf "$1"
@@ -15,7 +16,7 @@ assemble_scripts() {
       !uses && /^-- uses: / { uses = words($0) }
       { text = text $0 "\n" }
       END {
-        print "-- luacheck: push ignore 211"
+        print "-- luacheck: push ignore 211 431"
         print "local call = redis.call"
         count = split(keys, key, " ")
         for (i = 1; i <= count; i++) print "local " key[i] " = KEYS[" i "]"

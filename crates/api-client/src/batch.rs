@@ -85,7 +85,13 @@ struct State {
 }
 
 impl Batcher {
-    pub(crate) fn new(redis: Redis, keys: QueueKeys, queues_key: String, queue: QueueName, deadline: Duration) -> Self {
+    pub(crate) fn new(
+        redis: Redis,
+        keys: QueueKeys,
+        queues_key: String,
+        queue: QueueName,
+        deadline: Duration,
+    ) -> Self {
         let producer = Uuid::now_v7().simple().to_string();
         let shared = Shared {
             redis,
@@ -118,7 +124,9 @@ impl Batcher {
             // A task of its own, so that a caller that goes away does not take the others' jobs along.
             tokio::spawn(Arc::clone(&self.shared).flush());
         }
-        answer.await.unwrap_or_else(|_| Err(Arc::new(Error::Server("the runtime is shutting down".to_owned()))))
+        answer
+            .await
+            .unwrap_or_else(|_| Err(Arc::new(Error::Server("the runtime is shutting down".to_owned()))))
     }
 }
 
@@ -218,7 +226,11 @@ impl Shared {
         }
     }
 
-    fn read<'a>(&self, drafts: impl Iterator<Item = &'a Draft>, outcomes: Vec<String>) -> Result<Vec<Taken>, Error> {
+    fn read<'a>(
+        &self,
+        drafts: impl Iterator<Item = &'a Draft>,
+        outcomes: Vec<String>,
+    ) -> Result<Vec<Taken>, Error> {
         let mut outcomes = outcomes.into_iter();
         drafts
             .map(|draft| {
@@ -231,7 +243,9 @@ impl Shared {
                     "exists" => Ok(Taken::Exists),
                     other => match other.strip_prefix("held ") {
                         Some(holder) => Ok(Taken::Held(holder.to_owned())),
-                        None => Err(ergate_shared::Error::Reply { script: "job/enqueue", reply: outcome }.into()),
+                        None => {
+                            Err(ergate_shared::Error::Reply { script: "job/enqueue", reply: outcome }.into())
+                        }
                     },
                 }
             })

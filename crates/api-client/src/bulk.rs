@@ -62,7 +62,8 @@ impl EnqueueAll {
                     under_way.push_back((about, answer));
                 }
                 let Some((about, answer)) = under_way.pop_front() else { break };
-                let taken = answer.await.map_err(|error| Error::Server(error.to_string()))?.map_err(unshare)?;
+                let taken =
+                    answer.await.map_err(|error| Error::Server(error.to_string()))?.map_err(unshare)?;
                 let mut most = crate::Durability::Fast;
                 for ((place, id, unique, durability), taken) in about.into_iter().zip(taken) {
                     if receipts.len() <= place {

@@ -13,7 +13,8 @@ use ergate_shared::{
 };
 
 use crate::{
-    Enqueue, EnqueueAll, Error, JobHandle, Queue, Redis, ServerInfo, batch::Batcher, ending::Endings, handshake::shake_hands,
+    Enqueue, EnqueueAll, Error, JobHandle, Queue, Redis, ServerInfo, batch::Batcher, ending::Endings,
+    handshake::shake_hands,
 };
 
 /// A handle on one Ergate: cheap to clone, shared by any number of tasks.

@@ -32,11 +32,15 @@ impl Filter {
         let failure = view.failure.as_ref();
         self.name.as_deref().is_none_or(|name| view.name() == name)
             && self.kind.is_none_or(|kind| failure.is_some_and(|failure| failure.kind == kind))
-            && self.message.as_deref().is_none_or(|text| failure.is_some_and(|failure| failure.message.contains(text)))
+            && self
+                .message
+                .as_deref()
+                .is_none_or(|text| failure.is_some_and(|failure| failure.message.contains(text)))
             && self.since.is_none_or(|since| view.at.is_some_and(|at| at >= since))
-            && self.tag.as_ref().is_none_or(|tag| {
-                view.record.as_ref().is_ok_and(|record| record.options.tags.contains(tag))
-            })
+            && self
+                .tag
+                .as_ref()
+                .is_none_or(|tag| view.record.as_ref().is_ok_and(|record| record.options.tags.contains(tag)))
     }
 }
 
@@ -84,14 +88,20 @@ impl DeadLetters {
     pub async fn redrive(&self, id: &str, payload: Option<&serde_json::Value>) -> Result<(), Error> {
         let view = self.show(id).await?;
         let record = payload.map(|payload| self.queue.edited(&view, payload)).transpose()?;
-        let outcomes = self.send_back(&[view.id.clone()], record.as_deref(), Duration::ZERO, Duration::ZERO).await?;
+        let outcomes =
+            self.send_back(&[view.id.clone()], record.as_deref(), Duration::ZERO, Duration::ZERO).await?;
         match outcomes.into_iter().next().as_deref() {
             Some("ok") => Ok(()),
             Some("gone") | None => Err(Error::NotFound { queue: self.queue.name().clone(), id: view.id }),
             Some(outcome) => match outcome.strip_prefix("held ") {
                 Some(holder) => Err(Error::Duplicate {
                     queue: self.queue.name().clone(),
-                    key: view.record.ok().and_then(|record| record.unique).map(|(_, key)| key).unwrap_or_default(),
+                    key: view
+                        .record
+                        .ok()
+                        .and_then(|record| record.unique)
+                        .map(|(_, key)| key)
+                        .unwrap_or_default(),
                     holder: JobId::new(holder)?,
                 }),
                 None => Err(Error::WrongState { id: view.id, state: outcome.parse()?, action: "redriven" }),
@@ -178,7 +188,8 @@ impl DeadLetters {
         after: Duration,
         spacing: Duration,
     ) -> Result<Vec<String>, Error> {
-        let mut call = script::JOB_RETRY.on(self.queue.keys()).arg("").arg(millis(after)).arg(millis(spacing)).arg("1");
+        let mut call =
+            script::JOB_RETRY.on(self.queue.keys()).arg("").arg(millis(after)).arg(millis(spacing)).arg("1");
         for id in ids {
             call.push(id.as_str());
             call.push(record.unwrap_or_default());

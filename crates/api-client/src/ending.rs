@@ -42,7 +42,8 @@ impl Endings {
     pub(crate) async fn subscribe(&self, client: &Client, queue: &QueueName) -> Bell {
         let (sender, ids, start) = {
             let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-            let sender = state.bells.entry(queue.clone()).or_insert_with(|| broadcast::channel(BACKLOG).0).clone();
+            let sender =
+                state.bells.entry(queue.clone()).or_insert_with(|| broadcast::channel(BACKLOG).0).clone();
             let start = state.listening.insert(queue.clone());
             let ids = sender.subscribe();
             (sender, ids, start)

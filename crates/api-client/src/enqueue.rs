@@ -3,8 +3,8 @@
 use std::{future::IntoFuture, pin::Pin, sync::Arc, time::Duration};
 
 use ergate_shared::{
-    Backoff, Job, JobId, JobName, JobOptions, JobRecord, OnExhausted, Priority, QueueName, UniqueScope, duration,
-    record::LONGEST_UNIQUE_KEY,
+    Backoff, Job, JobId, JobName, JobOptions, JobRecord, OnExhausted, Priority, QueueName, UniqueScope,
+    duration, record::LONGEST_UNIQUE_KEY,
 };
 
 use crate::{
@@ -215,7 +215,8 @@ impl Enqueue {
         }
         if unique.key.is_empty() || unique.key.len() > LONGEST_UNIQUE_KEY {
             let length = unique.key.len();
-            self.problem = Some(format!("unique key has {length} bytes, 1 to {LONGEST_UNIQUE_KEY} are allowed"));
+            self.problem =
+                Some(format!("unique key has {length} bytes, 1 to {LONGEST_UNIQUE_KEY} are allowed"));
         }
         self.unique = Some(unique);
         self
@@ -251,7 +252,8 @@ impl Enqueue {
             self.problem = Some(format!("{} tags, the most is {MOST_TAGS}", self.options.tags.len()));
         }
         if let Some(tag) = self.options.tags.iter().find(|tag| tag.is_empty() || tag.len() > LONGEST_TAG) {
-            self.problem = Some(format!("tag {tag:?} has {} bytes, 1 to {LONGEST_TAG} are allowed", tag.len()));
+            self.problem =
+                Some(format!("tag {tag:?} has {} bytes, 1 to {LONGEST_TAG} are allowed", tag.len()));
         }
         self
     }
@@ -284,9 +286,7 @@ impl Enqueue {
             return Err(Error::Option(problem));
         }
         let (queue, name) = (self.queue?, self.name?);
-        let payload = self
-            .payload
-            .map_err(|source| Error::Payload { name: name.to_string(), source })?;
+        let payload = self.payload.map_err(|source| Error::Payload { name: name.to_string(), source })?;
         let limit = self.client.payload_limit();
         if payload.len() > limit {
             return Err(Error::TooLarge { name: name.to_string(), size: payload.len(), limit });
@@ -320,7 +320,11 @@ impl Enqueue {
         let special = (!plain).then(|| Special {
             when,
             own_id,
-            window_ms: self.unique.as_ref().and_then(|unique| unique.window).map(|window| window.as_millis() as u64),
+            window_ms: self
+                .unique
+                .as_ref()
+                .and_then(|unique| unique.window)
+                .map(|window| window.as_millis() as u64),
             on_conflict: match self.unique.as_ref().map(|unique| unique.on_conflict) {
                 Some(OnConflict::Replace) => "replace",
                 _ => "keep",

@@ -81,7 +81,9 @@ pub enum Error {
         action: &'static str,
     },
     /// A payload over the limit.
-    #[error("payload of job {name} has {size} bytes, the limit is {limit}: keep the data elsewhere and pass a reference, or raise the client's payload_limit")]
+    #[error(
+        "payload of job {name} has {size} bytes, the limit is {limit}: keep the data elsewhere and pass a reference, or raise the client's payload_limit"
+    )]
     TooLarge {
         /// The job's name.
         name: String,
@@ -163,14 +165,17 @@ impl Error {
 }
 
 fn says(error: &RedisError, word: &str) -> bool {
-    error.code() == Some(word) || error.detail().is_some_and(|detail| detail.contains(word)) || error.to_string().contains(word)
+    error.code() == Some(word)
+        || error.detail().is_some_and(|detail| detail.contains(word))
+        || error.to_string().contains(word)
 }
 
 /// Whether after this error the connection must be dropped and the primary looked for again.
 ///
 /// The words are those a server says when it stops being the primary, restarts, or has lost its cluster.
 pub(crate) fn breaks_connection(error: &RedisError) -> bool {
-    const WORDS: [&str; 7] = ["READONLY", "UNBLOCKED", "LOADING", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "BUSY"];
+    const WORDS: [&str; 7] =
+        ["READONLY", "UNBLOCKED", "LOADING", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "BUSY"];
     error.is_io_error()
         || error.is_connection_dropped()
         || error.is_timeout()

@@ -5,10 +5,7 @@ use std::time::Duration;
 use ergate_shared::{JobId, JobRecord, JobState, WorkerId, script};
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::{
-    Error, JobView, Queue,
-    view::Inspected,
-};
+use crate::{Error, JobView, Queue, view::Inspected};
 
 /// A job, by queue and id.
 #[derive(Debug, Clone)]
@@ -217,7 +214,11 @@ impl JobHandle {
     fn answer(&self, code: &str, action: &'static str, script: &'static str) -> Result<(), Error> {
         if let Some(holder) = code.strip_prefix("held ") {
             let queue = self.queue.name().clone();
-            return Err(Error::Duplicate { queue, key: "of this job".to_owned(), holder: JobId::new(holder)? });
+            return Err(Error::Duplicate {
+                queue,
+                key: "of this job".to_owned(),
+                holder: JobId::new(holder)?,
+            });
         }
         match code {
             "ok" => Ok(()),
@@ -255,7 +256,9 @@ impl Queue {
         let (_, found): (u64, Vec<Option<Inspected>>) = self.client().redis().run(&call).await?;
         ids.iter()
             .zip(found)
-            .map(|(id, found)| found.map(|found| JobView::new(self.name().clone(), id.clone(), found)).transpose())
+            .map(|(id, found)| {
+                found.map(|found| JobView::new(self.name().clone(), id.clone(), found)).transpose()
+            })
             .collect()
     }
 

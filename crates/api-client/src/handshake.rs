@@ -45,7 +45,11 @@ impl ServerInfo {
     }
 }
 
-pub(crate) async fn shake_hands(redis: &Redis, keys: &RegistryKeys, allow_eviction: bool) -> Result<ServerInfo, Error> {
+pub(crate) async fn shake_hands(
+    redis: &Redis,
+    keys: &RegistryKeys,
+    allow_eviction: bool,
+) -> Result<ServerInfo, Error> {
     let mut server = match redis.command::<String>("INFO", Cmd::new().arg("INFO")).await {
         Ok(info) => ServerInfo::read(&info),
         // In a cluster every node answers; and a user may have no right to ask.
@@ -106,7 +110,9 @@ mod tests {
 
     #[test]
     fn valkey_says_its_own_version() {
-        let server = ServerInfo::read("redis_version:7.2.4\r\nvalkey_version:9.1.2\r\nmaxmemory_policy:noeviction\r\n");
+        let server = ServerInfo::read(
+            "redis_version:7.2.4\r\nvalkey_version:9.1.2\r\nmaxmemory_policy:noeviction\r\n",
+        );
 
         assert_eq!((server.flavour.as_str(), server.version.as_str()), ("valkey", "9.1.2"));
     }

@@ -119,7 +119,12 @@ impl Redis {
             };
             let worth_it = breaks_connection(&source) || source.is_connection_refusal();
             if started.elapsed() + pause >= within || !worth_it {
-                return Err(Error::Unreachable { address: self.address(), tries, after: started.elapsed(), source });
+                return Err(Error::Unreachable {
+                    address: self.address(),
+                    tries,
+                    after: started.elapsed(),
+                    source,
+                });
             }
             tokio::time::sleep(pause).await;
             pause = longer(pause);
@@ -162,9 +167,12 @@ impl Redis {
                 }
                 Err(Error::Redis { what, source })
             }
-            Ok(Err((source, None))) => {
-                Err(Error::Unreachable { address: self.address(), tries: 1, after: started.elapsed(), source })
-            }
+            Ok(Err((source, None))) => Err(Error::Unreachable {
+                address: self.address(),
+                tries: 1,
+                after: started.elapsed(),
+                source,
+            }),
             Err(_) => {
                 self.drop_link(self.generation()).await;
                 Err(Error::TimedOut { address: self.address(), what, after: deadline })
@@ -196,7 +204,8 @@ impl Redis {
     /// # Errors
     /// As [`Redis::run`].
     pub async fn command<T: FromRedisValue>(&self, what: &'static str, command: &Cmd) -> Result<T, Error> {
-        let value = self.within(what, self.shared.deadline, async |mut link| link.send(command).await).await?;
+        let value =
+            self.within(what, self.shared.deadline, async |mut link| link.send(command).await).await?;
         decode(what, value)
     }
 
@@ -204,8 +213,13 @@ impl Redis {
     ///
     /// # Errors
     /// As [`Redis::run`].
-    pub async fn pipeline<T: FromRedisValue>(&self, what: &'static str, pipeline: &Pipeline) -> Result<T, Error> {
-        let values = self.within(what, self.shared.deadline, async |mut link| link.send_all(pipeline).await).await?;
+    pub async fn pipeline<T: FromRedisValue>(
+        &self,
+        what: &'static str,
+        pipeline: &Pipeline,
+    ) -> Result<T, Error> {
+        let values =
+            self.within(what, self.shared.deadline, async |mut link| link.send_all(pipeline).await).await?;
         decode(what, Value::Array(values))
     }
 
@@ -219,9 +233,8 @@ impl Redis {
 }
 
 fn decode<T: FromRedisValue>(what: &'static str, value: Value) -> Result<T, Error> {
-    T::from_redis_value(value).map_err(|error| {
-        ergate_shared::Error::Reply { script: what, reply: error.to_string() }.into()
-    })
+    T::from_redis_value(value)
+        .map_err(|error| ergate_shared::Error::Reply { script: what, reply: error.to_string() }.into())
 }
 
 /// Twice as long, up to the longest, and up to a quarter of chance so that replicas do not return in step.

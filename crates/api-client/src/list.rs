@@ -33,7 +33,12 @@ impl Queue {
     ///
     /// # Errors
     /// [`Error::Option`] for a cursor that no page gave.
-    pub async fn list(&self, state: JobState, cursor: Option<&str>, limit: usize) -> Result<Page<JobView>, Error> {
+    pub async fn list(
+        &self,
+        state: JobState,
+        cursor: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<JobView>, Error> {
         let page = self.ids(state, cursor, limit).await?;
         let found = if page.items.is_empty() { Vec::new() } else { self.inspect(&page.items, false).await? };
         let items = found.into_iter().flatten().filter(|view| view.state == state).collect();
@@ -75,7 +80,12 @@ impl Queue {
         Ok(Page { items, next })
     }
 
-    async fn read(&self, place: &Place, offset: u64, limit: usize) -> Result<(Vec<String>, Option<u64>), Error> {
+    async fn read(
+        &self,
+        place: &Place,
+        offset: u64,
+        limit: usize,
+    ) -> Result<(Vec<String>, Option<u64>), Error> {
         let redis = self.client().redis();
         let last = offset + limit as u64 - 1;
         let range = |verb: &str, key: QueueKey, from: i64, to: i64| {
@@ -93,7 +103,9 @@ impl Queue {
                 ids
             }
             Place::Sorted(key, false) => redis.command("ZRANGE", &range("ZRANGE", *key, start, end)).await?,
-            Place::Sorted(key, true) => redis.command("ZREVRANGE", &range("ZREVRANGE", *key, start, end)).await?,
+            Place::Sorted(key, true) => {
+                redis.command("ZREVRANGE", &range("ZREVRANGE", *key, start, end)).await?
+            }
             Place::Hash(key) => {
                 let mut scan = Cmd::new();
                 scan.arg("HSCAN").arg(self.keys().get(*key)).arg(offset).arg("COUNT").arg(limit);

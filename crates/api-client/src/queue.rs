@@ -133,7 +133,10 @@ impl Queue {
             }
             if tokio::time::Instant::now() >= deadline {
                 let within = ergate_shared::duration::show(within);
-                return Err(Error::Option(format!("queue {} still runs {leased} jobs after {within}", self.name)));
+                return Err(Error::Option(format!(
+                    "queue {} still runs {leased} jobs after {within}",
+                    self.name
+                )));
             }
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
@@ -145,7 +148,9 @@ impl Queue {
     /// [`Error::Option`] for 0: pause the queue instead.
     pub async fn set_concurrency(&self, most: Option<u32>) -> Result<(), Error> {
         if most == Some(0) {
-            return Err(Error::Option("concurrency 0 would never run a job; pause the queue instead".to_owned()));
+            return Err(Error::Option(
+                "concurrency 0 would never run a job; pause the queue instead".to_owned(),
+            ));
         }
         self.set(&[("concurrency", most.map(|most| most.to_string()))]).await
     }
@@ -162,7 +167,8 @@ impl Queue {
             return Err(Error::Option("a rate needs a count, a time and a burst of at least 1".to_owned()));
         }
         let interval = per.as_secs_f64() * 1000.0 / f64::from(count);
-        self.set(&[("rate_interval", Some(interval.to_string())), ("rate_burst", Some(burst.to_string()))]).await
+        self.set(&[("rate_interval", Some(interval.to_string())), ("rate_burst", Some(burst.to_string()))])
+            .await
     }
 
     /// Sets how long ended jobs are kept.
@@ -190,7 +196,9 @@ impl Queue {
     /// [`Error::Option`] for running jobs, which cannot be deleted under their handlers.
     pub async fn purge(&self, state: JobState, mut removed: impl FnMut(u64)) -> Result<u64, Error> {
         if state == JobState::Leased {
-            return Err(Error::Option("running jobs cannot be purged; cancel them, or drain the queue".to_owned()));
+            return Err(Error::Option(
+                "running jobs cannot be purged; cancel them, or drain the queue".to_owned(),
+            ));
         }
         let mut total = 0;
         loop {

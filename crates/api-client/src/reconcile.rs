@@ -125,7 +125,8 @@ async fn repair_records(queue: &Queue) -> Result<u64, Error> {
     let (mut repaired, mut cursor) = (0, 0);
     loop {
         let (next, entries) = scan(queue, QueueKey::jobs, cursor).await?;
-        let suspects: Vec<String> = entries.into_iter().map(|(id, _)| id).filter(|id| !listed.contains(id)).collect();
+        let suspects: Vec<String> =
+            entries.into_iter().map(|(id, _)| id).filter(|id| !listed.contains(id)).collect();
         repaired += repair(queue, "record", &suspects).await?;
         cursor = next;
         if cursor == 0 {

@@ -77,8 +77,10 @@ impl Client {
     /// # Errors
     /// Errors of the connection.
     pub async fn queues(&self) -> Result<Vec<QueueName>, Error> {
-        let mut names: Vec<String> =
-            self.redis().command("SMEMBERS", Cmd::new().arg("SMEMBERS").arg(&self.registry_keys().queues)).await?;
+        let mut names: Vec<String> = self
+            .redis()
+            .command("SMEMBERS", Cmd::new().arg("SMEMBERS").arg(&self.registry_keys().queues))
+            .await?;
         names.sort();
         Ok(names.into_iter().filter_map(|name| name.parse().ok()).collect())
     }
@@ -91,7 +93,11 @@ impl Client {
         let keys = self.registry_keys();
         let mut pipeline = redis::pipe();
         pipeline.zrange_withscores(&keys.seen, 0, -1).hgetall(&keys.about).hgetall(&keys.orders);
-        type Reply = (Vec<(String, f64)>, std::collections::HashMap<String, String>, std::collections::HashMap<String, String>);
+        type Reply = (
+            Vec<(String, f64)>,
+            std::collections::HashMap<String, String>,
+            std::collections::HashMap<String, String>,
+        );
         let (seen, about, orders): Reply = self.redis().pipeline("the list of workers", &pipeline).await?;
         let mut workers: Vec<WorkerProcess> = seen
             .into_iter()
@@ -112,7 +118,9 @@ impl Client {
     /// [`Error::Option`] if no process has this id.
     pub async fn order(&self, process: &str, order: Order) -> Result<(), Error> {
         if !self.workers().await?.iter().any(|worker| worker.id == process) {
-            return Err(Error::Option(format!("no worker process {process}; list them with `ergate worker list`")));
+            return Err(Error::Option(format!(
+                "no worker process {process}; list them with `ergate worker list`"
+            )));
         }
         let word = match order {
             Order::Quiet => "quiet",

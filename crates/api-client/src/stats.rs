@@ -75,8 +75,9 @@ impl Queue {
         let (next_due_at, first, settings) = rest;
         let settings: BTreeMap<String, String> =
             settings.chunks_exact(2).map(|pair| (pair[0].clone(), pair[1].clone())).collect();
-        let oldest_ready_ms =
-            JobRecord::decode(&first).ok().map(|record| now.saturating_sub(record.due_at.max(record.enqueued_at)));
+        let oldest_ready_ms = JobRecord::decode(&first)
+            .ok()
+            .map(|record| now.saturating_sub(record.due_at.max(record.enqueued_at)));
         Ok(QueueStats {
             now,
             records,
@@ -110,6 +111,7 @@ fn split<T: redis::FromRedisValue>(values: Vec<redis::Value>) -> Result<T, Error
     let mut values = values.into_iter();
     let mut take = |count| redis::Value::Array(values.by_ref().take(count).collect());
     let groups = redis::Value::Array(vec![take(5), take(5), take(3)]);
-    T::from_redis_value(groups)
-        .map_err(|error| ergate_shared::Error::Reply { script: "queue/stats", reply: error.to_string() }.into())
+    T::from_redis_value(groups).map_err(|error| {
+        ergate_shared::Error::Reply { script: "queue/stats", reply: error.to_string() }.into()
+    })
 }

@@ -8,7 +8,9 @@
 
 use std::time::Duration;
 
-use redis::{AsyncConnectionConfig, IntoConnectionInfo, RedisError, RedisResult, Value, io::tcp::TcpSettings};
+use redis::{
+    AsyncConnectionConfig, IntoConnectionInfo, RedisError, RedisResult, Value, io::tcp::TcpSettings,
+};
 
 use crate::Error;
 
@@ -34,7 +36,9 @@ pub(crate) enum Link {
 
 impl Target {
     pub(crate) fn parse(url: &str) -> Result<Self, Error> {
-        let (scheme, rest) = url.split_once("://").ok_or_else(|| wrong(url, "has no scheme; write it like redis://localhost:6379"))?;
+        let (scheme, rest) = url
+            .split_once("://")
+            .ok_or_else(|| wrong(url, "has no scheme; write it like redis://localhost:6379"))?;
         match scheme {
             "redis+cluster" | "rediss+cluster" => Self::cluster(url, scheme, rest),
             "redis+sentinel" | "rediss+sentinel" => Self::sentinel(url, scheme, rest),
@@ -60,9 +64,13 @@ impl Target {
     fn sentinel(url: &str, scheme: &str, rest: &str) -> Result<Self, Error> {
         let plain = scheme.trim_end_matches("+sentinel");
         let (user, rest) = rest.rsplit_once('@').map_or(("", rest), |(user, rest)| (user, rest));
-        let (hosts, name) = rest.split_once('/').filter(|(_, name)| !name.is_empty()).ok_or_else(|| wrong(url, "names no primary; end it in /mymaster"))?;
+        let (hosts, name) = rest
+            .split_once('/')
+            .filter(|(_, name)| !name.is_empty())
+            .ok_or_else(|| wrong(url, "names no primary; end it in /mymaster"))?;
         let sentinels = hosts.split(',').map(|host| single(&format!("{plain}://{host}"), url));
-        let (name, query) = name.split_once('?').map_or((name, String::new()), |(name, query)| (name, format!("?{query}")));
+        let (name, query) =
+            name.split_once('?').map_or((name, String::new()), |(name, query)| (name, format!("?{query}")));
         let at = if user.is_empty() { String::new() } else { format!("{user}@") };
         let node = single(&format!("{plain}://{at}primary/0{query}"), url)?;
         Ok(Self::Sentinel(sentinels.collect::<Result<_, _>>()?, name.to_owned(), Box::new(node)))
@@ -129,7 +137,9 @@ impl Link {
         match self {
             Self::Single(connection) => connection.send_packed_command(command).await,
             #[cfg(feature = "cluster")]
-            Self::Cluster(connection) => redis::aio::ConnectionLike::req_packed_command(connection, command).await,
+            Self::Cluster(connection) => {
+                redis::aio::ConnectionLike::req_packed_command(connection, command).await
+            }
         }
         .and_then(Value::extract_error)
     }
@@ -171,7 +181,9 @@ fn tcp() -> TcpSettings {
 }
 
 fn single(part: &str, url: &str) -> Result<redis::ConnectionInfo, Error> {
-    let info = part.into_connection_info().map_err(|error: RedisError| wrong(url, &format!("cannot be read: {error}")))?;
+    let info = part
+        .into_connection_info()
+        .map_err(|error: RedisError| wrong(url, &format!("cannot be read: {error}")))?;
     let settings = info.redis_settings().clone().set_skip_set_lib_name();
     Ok(info.set_tcp_settings(tcp()).set_redis_settings(settings))
 }

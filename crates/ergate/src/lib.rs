@@ -46,18 +46,20 @@
 //! | watch | [`Metrics`], [`Health`] |
 
 pub use ergate_client::{
-    ATOMIC_BATCH, Cancelled as CancelRequest, Client, ClientBuilder, DeadLetters, Durability, Enqueue, EnqueueAll,
-    Error, Filter, JobHandle, JobView, OnConflict, Order, Outcome, Page, Queue, QueueSlots, QueueStats, Rate, Reached,
-    Receipt, Redriven, Repairs, Retention, ServerInfo, Unique, WorkerProcess, reconcile,
+    ATOMIC_BATCH, Cancelled as CancelRequest, Client, ClientBuilder, DeadLetters, Durability, Enqueue,
+    EnqueueAll, Error, Filter, JobHandle, JobView, OnConflict, Order, Outcome, Page, Queue, QueueSlots,
+    QueueStats, Rate, Reached, Receipt, Redriven, Repairs, Retention, ServerInfo, Unique, WorkerProcess,
+    reconcile,
 };
 pub use ergate_shared::{
-    Backoff, DEFAULT_PAYLOAD_LIMIT, FailureKind, FailureRecord, Job, JobId, JobName, JobOptions, JobRecord, JobState,
-    Jitter, Namespace, OnExhausted, Priority, QueueName, Tries, UniqueScope, WorkerId, duration, stock,
+    Backoff, DEFAULT_PAYLOAD_LIMIT, FailureKind, FailureRecord, Jitter, Job, JobId, JobName, JobOptions,
+    JobRecord, JobState, Namespace, OnExhausted, Priority, QueueName, Tries, UniqueScope, WorkerId, duration,
+    stock,
 };
 pub use ergate_worker::{
     Attempt, BlockingHandler, Cancelled, Context, DeadLetter, Deadline, Ended, Error as WorkerError, Failure,
-    FromContext, FromRef, Handler, Health, Log, Metrics, Middleware, Next, Progress, Result, State, Verdict, Worker,
-    shutdown_signal,
+    FromContext, FromRef, Handler, Health, Log, Metrics, Middleware, Next, Progress, Result, State, Verdict,
+    Worker, shutdown_signal,
 };
 
 /// What most programs need: `use ergate::prelude::*;`
@@ -67,7 +69,7 @@ pub mod prelude {
     pub use serde::{Deserialize, Serialize};
 
     pub use crate::{
-        Attempt, Backoff, Cancelled, Client, Deadline, Failure, FromRef, Job, JobId, JobState, Log, OnExhausted,
-        Priority, Progress, Rate, Result, State, Unique, Verdict, Worker, shutdown_signal,
+        Attempt, Backoff, Cancelled, Client, Deadline, Failure, FromRef, Job, JobId, JobState, Log,
+        OnExhausted, Priority, Progress, Rate, Result, State, Unique, Verdict, Worker, shutdown_signal,
     };
 }

@@ -161,15 +161,16 @@ impl FromStr for Backoff {
             return Ok(Self::none());
         }
         let (kind, rest) = text.split_once(':').ok_or_else(wrong)?;
-        let (delays, most) = rest.split_once("..").map_or((rest, None), |(delays, most)| (delays, Some(most)));
+        let (delays, most) =
+            rest.split_once("..").map_or((rest, None), |(delays, most)| (delays, Some(most)));
         let one = || duration::parse(delays).map_err(|_| wrong());
         let backoff = match kind {
             "fixed" => Self::fixed(one()?),
             "exponential" => Self::exponential(one()?),
             "linear" => Self::linear(one()?),
-            "table" => {
-                Self::table(delays.split(',').map(duration::parse).collect::<Result<Vec<_>, _>>().map_err(|_| wrong())?)
-            }
+            "table" => Self::table(
+                delays.split(',').map(duration::parse).collect::<Result<Vec<_>, _>>().map_err(|_| wrong())?,
+            ),
             _ => return Err(wrong()),
         };
         match most {

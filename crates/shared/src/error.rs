@@ -26,7 +26,9 @@ pub enum Error {
         problem: String,
     },
     /// A back-off specification that cannot be read.
-    #[error("backoff {0:?} is not like fixed:10s, exponential:1s, exponential:1s..1h, linear:5s, table:1s,1m,1h or none")]
+    #[error(
+        "backoff {0:?} is not like fixed:10s, exponential:1s, exponential:1s..1h, linear:5s, table:1s,1m,1h or none"
+    )]
     Backoff(String),
     /// A state name that does not exist.
     #[error("state {0:?} is not one of scheduled, ready, leased, completed, cancelled, dead")]

@@ -61,7 +61,10 @@ pub trait Job: Serialize + DeserializeOwned + Send + 'static {
     /// What it says goes to the dead letters with the payload; the default says that the version is not known.
     fn upcast(version: u16, payload: serde_json::Value) -> Result<serde_json::Value, String> {
         let _ = payload;
-        Err(format!("payload version {version} is not known to this worker, which has version {}", Self::VERSION))
+        Err(format!(
+            "payload version {version} is not known to this worker, which has version {}",
+            Self::VERSION
+        ))
     }
 }
 

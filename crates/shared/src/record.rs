@@ -133,7 +133,9 @@ impl JobRecord {
         let due_at = rest.millis()?;
         match rest.byte()? {
             JSON => {}
-            format => return Err(Error::Record(format!("payload format {format} is not known to this release"))),
+            format => {
+                return Err(Error::Record(format!("payload format {format} is not known to this release")));
+            }
         }
         let version = u16::from_be_bytes([rest.byte()?, rest.byte()?]);
         let length = usize::from(rest.byte()?);
@@ -186,7 +188,8 @@ impl<'a> Reader<'a> {
     }
 
     fn text(&mut self, length: usize) -> Result<String, Error> {
-        String::from_utf8(self.take(length)?.to_vec()).map_err(|_| Error::Record("text is not UTF-8".to_owned()))
+        String::from_utf8(self.take(length)?.to_vec())
+            .map_err(|_| Error::Record("text is not UTF-8".to_owned()))
     }
 }
 
@@ -203,19 +206,22 @@ mod tests {
         ));
         let options = (proptest::option::of(0_u32..100), proptest::collection::vec("[a-z]{1,8}", 0..3));
         let bytes = proptest::collection::vec(any::<u8>(), 0..300);
-        (1_i64..=10, unique, any::<bool>(), 0_u64..1 << 48, 0_u64..1 << 48, any::<u16>(), options, bytes).prop_map(
-            |(priority, unique, expires, enqueued_at, due_at, version, (retries, tags), payload)| JobRecord {
-                name: JobName::new("send-welcome").unwrap(),
-                priority: Priority::new(priority).unwrap(),
-                unique,
-                expires,
-                enqueued_at,
-                due_at,
-                version,
-                options: JobOptions { retries, tags, ..JobOptions::default() },
-                payload,
-            },
-        )
+        (1_i64..=10, unique, any::<bool>(), 0_u64..1 << 48, 0_u64..1 << 48, any::<u16>(), options, bytes)
+            .prop_map(
+                |(priority, unique, expires, enqueued_at, due_at, version, (retries, tags), payload)| {
+                    JobRecord {
+                        name: JobName::new("send-welcome").unwrap(),
+                        priority: Priority::new(priority).unwrap(),
+                        unique,
+                        expires,
+                        enqueued_at,
+                        due_at,
+                        version,
+                        options: JobOptions { retries, tags, ..JobOptions::default() },
+                        payload,
+                    }
+                },
+            )
     }
 
     proptest! {

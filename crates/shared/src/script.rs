@@ -42,16 +42,14 @@ impl Script {
             text.push_str(&format!("local {} = {}\n", keys.join(", "), places.join(", ")));
         }
         for fragment in head(source, "-- uses:") {
-            let (_, code) = FRAGMENTS
-                .iter()
-                .find(|(known, _)| *known == fragment)
-                .unwrap_or_else(|| panic!("script {name} uses the fragment {fragment}, which does not exist"));
+            let (_, code) = FRAGMENTS.iter().find(|(known, _)| *known == fragment).unwrap_or_else(|| {
+                panic!("script {name} uses the fragment {fragment}, which does not exist")
+            });
             text.push_str(code);
         }
         text.push_str(source);
         let sha = redis::Script::new(&text).get_hash().to_owned();
-        let queue_keys =
-            keys.iter().filter_map(|key| QueueKey::by_name(key)).collect();
+        let queue_keys = keys.iter().filter_map(|key| QueueKey::by_name(key)).collect();
         Self { name, text, sha, keys, queue_keys }
     }
 
@@ -212,7 +210,12 @@ mod tests {
     #[test]
     fn every_key_a_script_names_exists() {
         for script in Script::all().filter(|script| !script.name.starts_with("registry/")) {
-            assert_eq!(script.queue_keys.len(), script.keys.len(), "{} names a key nobody makes", script.name);
+            assert_eq!(
+                script.queue_keys.len(),
+                script.keys.len(),
+                "{} names a key nobody makes",
+                script.name
+            );
         }
     }
 }

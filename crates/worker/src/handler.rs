@@ -23,7 +23,12 @@ pub trait Handler<Args, S>: Clone + Send + Sync + 'static {
     type Job: Job;
 
     /// Performs one attempt and returns the result as JSON.
-    fn call(self, job: Self::Job, context: Context, state: Arc<S>) -> impl Future<Output = Result<String>> + Send;
+    fn call(
+        self,
+        job: Self::Job,
+        context: Context,
+        state: Arc<S>,
+    ) -> impl Future<Output = Result<String>> + Send;
 }
 
 /// A function that performs a job and blocks its thread: `fn(payload, extractors…) -> Result<T>`.

@@ -9,7 +9,7 @@ use std::{
 };
 
 use ergate_client::{Client, Error, Redis, WorkerProcess};
-use ergate_shared::{script, WorkerId};
+use ergate_shared::{WorkerId, script};
 use tokio::sync::{Notify, watch};
 
 use crate::{

@@ -46,8 +46,10 @@ struct Inner {
 }
 
 /// From a tenth of a millisecond to ten minutes.
-const SECONDS: &[f64] =
-    &[0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 600.0];
+const SECONDS: &[f64] = &[
+    0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0,
+    300.0, 600.0,
+];
 const SIZES: &[f64] = &[0.0, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0];
 
 impl Default for Metrics {
@@ -75,11 +77,13 @@ impl Metrics {
             registry.register(Box::new(metric.clone()))?;
             Ok(metric)
         };
-        let histogram = |name: &str, help: &str, labels: &[&str], buckets: &[f64]| -> prometheus::Result<HistogramVec> {
-            let metric = HistogramVec::new(HistogramOpts::new(name, help).buckets(buckets.to_vec()), labels)?;
-            registry.register(Box::new(metric.clone()))?;
-            Ok(metric)
-        };
+        let histogram =
+            |name: &str, help: &str, labels: &[&str], buckets: &[f64]| -> prometheus::Result<HistogramVec> {
+                let metric =
+                    HistogramVec::new(HistogramOpts::new(name, help).buckets(buckets.to_vec()), labels)?;
+                registry.register(Box::new(metric.clone()))?;
+                Ok(metric)
+            };
         let gauge = |name: &str, help: &str| -> prometheus::Result<IntGaugeVec> {
             let metric = IntGaugeVec::new(Opts::new(name, help), &["queue"])?;
             registry.register(Box::new(metric.clone()))?;
@@ -92,30 +96,87 @@ impl Metrics {
         registry.register(Box::new(heartbeat.clone()))?;
         let connected = IntGauge::new("ergate_redis_connected", "1 while redis answers, else 0.")?;
         registry.register(Box::new(connected.clone()))?;
-        let data_replaced =
-            IntCounter::new("ergate_data_replaced_total", "Heartbeats that found another data set than at start.")?;
+        let data_replaced = IntCounter::new(
+            "ergate_data_replaced_total",
+            "Heartbeats that found another data set than at start.",
+        )?;
         registry.register(Box::new(data_replaced.clone()))?;
-        let build = IntGaugeVec::new(Opts::new("ergate_build_info", "Always 1; the labels say which build."), &["version"])?;
+        let build = IntGaugeVec::new(
+            Opts::new("ergate_build_info", "Always 1; the labels say which build."),
+            &["version"],
+        )?;
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         registry.register(Box::new(build))?;
         let job = &["queue", "job"][..];
         let queue = &["queue"][..];
         let inner = Inner {
-            ended: counter("ergate_jobs_ended_total", "Attempts that ended, by outcome.", &["queue", "job", "outcome"])?,
+            ended: counter(
+                "ergate_jobs_ended_total",
+                "Attempts that ended, by outcome.",
+                &["queue", "job", "outcome"],
+            )?,
             leased: counter("ergate_jobs_leased_total", "Attempts started.", job)?,
-            stale: counter("ergate_stale_settles_total", "Outcomes dropped because the lease was lost before.", queue)?,
-            lease_lost: counter("ergate_leases_lost_total", "Attempts stopped because the lease was lost.", queue)?,
-            lost_replies: counter("ergate_lost_replies_total", "Jobs found leased by a call whose reply was lost.", queue)?,
-            recovered: counter("ergate_crashed_jobs_recovered_total", "Jobs taken back from workers that died.", queue)?,
-            buried: counter("ergate_crashed_jobs_dead_total", "Jobs dead-lettered because too many workers died under them.", queue)?,
-            repairs: counter("ergate_reconciler_repairs_total", "States that must not exist, repaired.", queue)?,
+            stale: counter(
+                "ergate_stale_settles_total",
+                "Outcomes dropped because the lease was lost before.",
+                queue,
+            )?,
+            lease_lost: counter(
+                "ergate_leases_lost_total",
+                "Attempts stopped because the lease was lost.",
+                queue,
+            )?,
+            lost_replies: counter(
+                "ergate_lost_replies_total",
+                "Jobs found leased by a call whose reply was lost.",
+                queue,
+            )?,
+            recovered: counter(
+                "ergate_crashed_jobs_recovered_total",
+                "Jobs taken back from workers that died.",
+                queue,
+            )?,
+            buried: counter(
+                "ergate_crashed_jobs_dead_total",
+                "Jobs dead-lettered because too many workers died under them.",
+                queue,
+            )?,
+            repairs: counter(
+                "ergate_reconciler_repairs_total",
+                "States that must not exist, repaired.",
+                queue,
+            )?,
             enqueued: counter("ergate_jobs_enqueued_total", "Jobs enqueued by this process.", queue)?,
-            duplicates: counter("ergate_duplicates_refused_total", "Jobs not enqueued because of their id or unique key.", queue)?,
-            in_queue: histogram("ergate_job_time_in_queue_seconds", "From enqueued or due to started.", job, SECONDS)?,
-            lateness: histogram("ergate_job_lateness_seconds", "From due to started, of delayed jobs.", job, SECONDS)?,
+            duplicates: counter(
+                "ergate_duplicates_refused_total",
+                "Jobs not enqueued because of their id or unique key.",
+                queue,
+            )?,
+            in_queue: histogram(
+                "ergate_job_time_in_queue_seconds",
+                "From enqueued or due to started.",
+                job,
+                SECONDS,
+            )?,
+            lateness: histogram(
+                "ergate_job_lateness_seconds",
+                "From due to started, of delayed jobs.",
+                job,
+                SECONDS,
+            )?,
             run: histogram("ergate_job_run_seconds", "How long attempts ran.", job, SECONDS)?,
-            turn: histogram("ergate_lease_round_trip_seconds", "Round trips of settling and leasing.", queue, SECONDS)?,
-            batch: histogram("ergate_batch_size_jobs", "Jobs settled or leased by one call.", &["queue", "what"], SIZES)?,
+            turn: histogram(
+                "ergate_lease_round_trip_seconds",
+                "Round trips of settling and leasing.",
+                queue,
+                SECONDS,
+            )?,
+            batch: histogram(
+                "ergate_batch_size_jobs",
+                "Jobs settled or leased by one call.",
+                &["queue", "what"],
+                SIZES,
+            )?,
             slots: gauge("ergate_slots", "Jobs that may run at once in this process.")?,
             in_use: gauge("ergate_slots_in_use", "Jobs that run in this process.")?,
             heartbeat,
@@ -148,7 +209,9 @@ impl Metrics {
         for client in self.inner.clients.lock().unwrap_or_else(PoisonError::into_inner).iter() {
             for (queue, enqueued, duplicates) in client.produced() {
                 let labels = [queue.as_str()];
-                for (metric, total) in [(&self.inner.enqueued, enqueued), (&self.inner.duplicates, duplicates)] {
+                for (metric, total) in
+                    [(&self.inner.enqueued, enqueued), (&self.inner.duplicates, duplicates)]
+                {
                     let counter = metric.with_label_values(&labels);
                     counter.inc_by(total.saturating_sub(counter.get()));
                 }

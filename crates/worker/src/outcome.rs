@@ -84,7 +84,13 @@ impl Settlement {
 pub(crate) enum Action {
     /// With the result, as JSON.
     Complete(String),
-    Other { kind: &'static str, delay: Duration, tries: Option<Tries>, detail: Vec<u8>, failure: Option<FailureRecord> },
+    Other {
+        kind: &'static str,
+        delay: Duration,
+        tries: Option<Tries>,
+        detail: Vec<u8>,
+        failure: Option<FailureRecord>,
+    },
     /// The lease is lost: nothing is told.
     Nothing,
 }
@@ -122,7 +128,13 @@ impl Action {
     }
 
     pub(crate) fn cancel(reason: String) -> Self {
-        Self::Other { kind: "cancel", delay: Duration::ZERO, tries: None, detail: reason.into_bytes(), failure: None }
+        Self::Other {
+            kind: "cancel",
+            delay: Duration::ZERO,
+            tries: None,
+            detail: reason.into_bytes(),
+            failure: None,
+        }
     }
 
     pub(crate) fn retry(delay: Duration, tries: Tries, failure: FailureRecord) -> Self {
@@ -132,7 +144,13 @@ impl Action {
 
     pub(crate) fn dead(tries: Tries, failure: FailureRecord) -> Self {
         let detail = failure.to_json();
-        Self::Other { kind: "dead", delay: Duration::ZERO, tries: Some(tries), detail, failure: Some(failure) }
+        Self::Other {
+            kind: "dead",
+            delay: Duration::ZERO,
+            tries: Some(tries),
+            detail,
+            failure: Some(failure),
+        }
     }
 
     /// What becomes of a job that is out of tries.

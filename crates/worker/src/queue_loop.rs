@@ -18,8 +18,7 @@ use ergate_shared::{FailureKind, FailureRecord, JobId, JobRecord, Tries, WorkerI
 use tokio::sync::{mpsc, watch};
 
 use crate::{
-    Context, DeadLetter, Ended, Metrics,
-    attempt,
+    Context, DeadLetter, Ended, Metrics, attempt,
     context::{Inner, Reason, Stop},
     identity::{Beat, Seat, Signal},
     notes::Notes,
@@ -177,7 +176,9 @@ impl QueueLoop {
     /// Waits for something that may be a reason to act.
     async fn wait(&mut self) {
         let now = Instant::now();
-        if self.not_before.is_none() && (self.uncertain || !self.unsettled.is_empty() || (self.hint && self.free_slots() > 0)) {
+        if self.not_before.is_none()
+            && (self.uncertain || !self.unsettled.is_empty() || (self.hint && self.free_slots() > 0))
+        {
             // A turn's reply left more to do at once; take in what has ended meanwhile first.
             self.take_outcomes();
             while let Ok(signal) = self.signals.try_recv() {
@@ -186,7 +187,8 @@ impl QueueLoop {
             return;
         }
         let far = now + Duration::from_secs(3600);
-        let at = [self.not_before, self.next_at.filter(|_| self.free_slots() > 0)].into_iter().flatten().min();
+        let at =
+            [self.not_before, self.next_at.filter(|_| self.free_slots() > 0)].into_iter().flatten().min();
         let mut ended = Vec::new();
         tokio::select! {
             biased;
@@ -390,7 +392,11 @@ impl QueueLoop {
             let held: HashMap<JobId, Arc<str>> = held.into_iter().collect();
             let unknown: Vec<JobId> =
                 held.iter().filter(|(id, token)| !self.knows(id, token)).map(|(id, _)| id.clone()).collect();
-            let records = if unknown.is_empty() { Vec::new() } else { turn::records(&redis, &self.seat, &unknown).await? };
+            let records = if unknown.is_empty() {
+                Vec::new()
+            } else {
+                turn::records(&redis, &self.seat, &unknown).await?
+            };
             Ok::<_, ergate_client::Error>((held, records))
         };
         let (held, records) = match checked.await {
@@ -442,7 +448,9 @@ impl QueueLoop {
                 queue = %self.seat.queue, job.id = %settlement.id, job.name = name, job.attempt = failure.attempt,
                 outcome = settlement.ended.as_str(), error = failure.message, "job failed"
             );
-            if settlement.ended == Ended::Dead && let Some(hook) = &self.on_dead {
+            if settlement.ended == Ended::Dead
+                && let Some(hook) = &self.on_dead
+            {
                 hook(DeadLetter {
                     queue: self.seat.queue.clone(),
                     id: settlement.id,
@@ -467,7 +475,12 @@ impl QueueLoop {
         let Some(route) = self.routes.get(record.name.as_str()).map(Arc::clone) else {
             return self.unhandled(id, token, tries, &record);
         };
-        self.metrics.started(&self.seat.queue, record.name.as_str(), now.saturating_sub(record.due_at.max(record.enqueued_at)), tries == Tries::default() && record.due_at > record.enqueued_at);
+        self.metrics.started(
+            &self.seat.queue,
+            record.name.as_str(),
+            now.saturating_sub(record.due_at.max(record.enqueued_at)),
+            tries == Tries::default() && record.due_at > record.enqueued_at,
+        );
         let timeout = record.options.timeout.unwrap_or(route.defaults.timeout);
         let context = Context {
             inner: Arc::new(Inner {
@@ -505,7 +518,8 @@ impl QueueLoop {
                 self.unsettled.push(Settlement::unstarted(id, token, action, Ended::Unhandled));
             }
             None => {
-                let message = format!("no worker of queue {} has a handler for job {}", self.seat.queue, record.name);
+                let message =
+                    format!("no worker of queue {} has a handler for job {}", self.seat.queue, record.name);
                 self.reject(id, token, tries, FailureKind::Unhandled, message);
             }
         }

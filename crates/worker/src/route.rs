@@ -5,10 +5,9 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use ergate_shared::{Backoff, FailureKind, Job, JobRecord, OnExhausted};
 
 use crate::{
-    BlockingHandler, Failure, Handler,
+    BlockingHandler, Context, Failure, Handler,
     failure::Course,
     middleware::{Layer, Next, Perform, Performed},
-    Context,
 };
 
 /// What performs jobs of one name.
@@ -88,7 +87,8 @@ impl Route {
         }
         let layers: Vec<_> = layers.iter().rev().cloned().collect();
         let perform = Arc::clone(&self.perform);
-        self.perform = Arc::new(move |context| Box::pin(Next::new(&layers, Arc::clone(&perform)).run(context)));
+        self.perform =
+            Arc::new(move |context| Box::pin(Next::new(&layers, Arc::clone(&perform)).run(context)));
     }
 }
 

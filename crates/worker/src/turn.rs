@@ -46,10 +46,12 @@ pub(crate) async fn take(
     ask: usize,
     settlements: &[Settlement],
 ) -> Result<Turn, Error> {
-    let completed = || settlements.iter().filter_map(|settled| match &settled.action {
-        Action::Complete(result) => Some((settled, result)),
-        _ => None,
-    });
+    let completed = || {
+        settlements.iter().filter_map(|settled| match &settled.action {
+            Action::Complete(result) => Some((settled, result)),
+            _ => None,
+        })
+    };
     let mut call = script::WORKER_TURN
         .on(&seat.keys)
         .arg("")
@@ -71,8 +73,7 @@ pub(crate) async fn take(
         call.push(tries.map(ergate_shared::Tries::to_text).unwrap_or_default());
         call.push(detail);
     }
-    type Reply =
-        (u64, String, u64, i64, u64, Vec<String>, Vec<Vec<u8>>, Vec<Option<String>>, Vec<String>);
+    type Reply = (u64, String, u64, i64, u64, Vec<String>, Vec<Vec<u8>>, Vec<Option<String>>, Vec<String>);
     let (now, code, held, next, more, ids, records, tries, stale): Reply = redis.run(&call).await?;
     let code = match code.as_str() {
         "ok" => Code::Ok,
@@ -91,7 +92,11 @@ pub(crate) async fn take(
 }
 
 /// Everything Redis says `worker` holds, with the tokens: read page by page, as only the worker itself changes it.
-pub(crate) async fn holdings(redis: &Redis, seat: &Seat, worker: &WorkerId) -> Result<Vec<(JobId, Arc<str>)>, Error> {
+pub(crate) async fn holdings(
+    redis: &Redis,
+    seat: &Seat,
+    worker: &WorkerId,
+) -> Result<Vec<(JobId, Arc<str>)>, Error> {
     use ergate_shared::key::QueueKey;
     let (mut held, mut cursor) = (std::collections::HashMap::new(), 0_u64);
     loop {
@@ -120,7 +125,8 @@ pub(crate) async fn records(redis: &Redis, seat: &Seat, ids: &[JobId]) -> Result
             pipeline.arg(id.as_str());
         }
     }
-    let (records, tries): (Vec<Option<Vec<u8>>>, Vec<Option<String>>) = redis.pipeline("HMGET", &pipeline).await?;
+    let (records, tries): (Vec<Option<Vec<u8>>>, Vec<Option<String>>) =
+        redis.pipeline("HMGET", &pipeline).await?;
     Ok(ids
         .iter()
         .zip(records)

@@ -101,7 +101,12 @@ impl Upkeep {
     async fn reap(&self) -> Result<(), Error> {
         let redis = self.client.redis();
         let mut due = redis::cmd("ZRANGEBYSCORE");
-        due.arg(self.seat.keys.get(QueueKey::workers)).arg("-inf").arg(redis.now_ms()).arg("LIMIT").arg(0).arg(100);
+        due.arg(self.seat.keys.get(QueueKey::workers))
+            .arg("-inf")
+            .arg(redis.now_ms())
+            .arg("LIMIT")
+            .arg(0)
+            .arg(100);
         let dead: Vec<String> = redis.command("ZRANGEBYSCORE", &due).await?;
         for worker in dead {
             self.reap_worker(&WorkerId::of_token(&worker)).await?;

@@ -136,7 +136,8 @@ impl<S: Send + Sync + 'static> Worker<S> {
     /// A worker that dies costs its jobs at most this plus two seconds.
     pub fn lease(mut self, lease: Duration) -> Self {
         if !LEASES.contains(&lease) {
-            self.problems.push(format!("lease {} is not within 1s to 1h", ergate_shared::duration::show(lease)));
+            self.problems
+                .push(format!("lease {} is not within 1s to 1h", ergate_shared::duration::show(lease)));
         }
         self.lease = lease;
         self
@@ -205,7 +206,12 @@ impl<S: Send + Sync + 'static> Worker<S> {
         for route in self.routes.values_mut() {
             route.wrap(&self.layers);
         }
-        let routes: Arc<Routes> = Arc::new(std::mem::take(&mut self.routes).into_iter().map(|(name, route)| (name, Arc::new(route))).collect());
+        let routes: Arc<Routes> = Arc::new(
+            std::mem::take(&mut self.routes)
+                .into_iter()
+                .map(|(name, route)| (name, Arc::new(route)))
+                .collect(),
+        );
         let metrics = self.metrics.take().unwrap_or_default();
         metrics.watch(&self.client);
         self.register(&names).await?;
@@ -245,8 +251,11 @@ impl<S: Send + Sync + 'static> Worker<S> {
             seats.push(seat);
             beds.push(bed);
         }
-        let groups: Vec<Vec<Arc<Bed>>> =
-            if self.client.redis().is_cluster() { beds.into_iter().map(|bed| vec![bed]).collect() } else { vec![beds] };
+        let groups: Vec<Vec<Arc<Bed>>> = if self.client.redis().is_cluster() {
+            beds.into_iter().map(|bed| vec![bed]).collect()
+        } else {
+            vec![beds]
+        };
         for beds in groups {
             let waiting = waiter::run(self.client.clone(), beds, Arc::clone(&poke));
             helpers.spawn(end.clone().run_until_cancelled_owned(waiting));
@@ -356,6 +365,10 @@ impl Health {
     pub fn last_answer(&self) -> Option<Duration> {
         let seats = self.seats.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
-        seats.as_ref()?.iter().map(|seat| now - *seat.last_turn.lock().unwrap_or_else(PoisonError::into_inner)).max()
+        seats
+            .as_ref()?
+            .iter()
+            .map(|seat| now - *seat.last_turn.lock().unwrap_or_else(PoisonError::into_inner))
+            .max()
     }
 }

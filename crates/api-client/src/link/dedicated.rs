@@ -45,19 +45,26 @@ impl fmt::Debug for Dedicated {
 
 impl Pool {
     pub(super) fn new(target: &Target) -> Result<Self, Error> {
-        let wrong = |error: &dyn fmt::Display| Error::Address { url: target.address(), problem: error.to_string() };
+        let wrong =
+            |error: &dyn fmt::Display| Error::Address { url: target.address(), problem: error.to_string() };
         match target {
             Target::Single(info) => {
                 let manager = deadpool_redis::Manager::new_with_config(info.as_ref().clone(), config())
                     .map_err(|error| wrong(&error))?;
-                let pool = deadpool_redis::Pool::builder(manager).max_size(MOST).build().map_err(|error| wrong(&error))?;
+                let pool = deadpool_redis::Pool::builder(manager)
+                    .max_size(MOST)
+                    .build()
+                    .map_err(|error| wrong(&error))?;
                 Ok(Self::Single(pool))
             }
             #[cfg(feature = "cluster")]
             Target::Cluster(nodes) => {
-                let manager = deadpool_redis::cluster::Manager::new(nodes.clone(), false).map_err(|error| wrong(&error))?;
-                let pool =
-                    deadpool_redis::cluster::Pool::builder(manager).max_size(MOST).build().map_err(|error| wrong(&error))?;
+                let manager = deadpool_redis::cluster::Manager::new(nodes.clone(), false)
+                    .map_err(|error| wrong(&error))?;
+                let pool = deadpool_redis::cluster::Pool::builder(manager)
+                    .max_size(MOST)
+                    .build()
+                    .map_err(|error| wrong(&error))?;
                 Ok(Self::Cluster(pool))
             }
             #[cfg(feature = "sentinel")]
@@ -94,7 +101,9 @@ impl Pool {
 fn source_of(error: deadpool_redis::PoolError) -> RedisError {
     match error {
         deadpool_redis::PoolError::Backend(source) => source,
-        other => RedisError::from((redis::ErrorKind::Client, "no connection from the pool", other.to_string())),
+        other => {
+            RedisError::from((redis::ErrorKind::Client, "no connection from the pool", other.to_string()))
+        }
     }
 }
 
@@ -132,7 +141,9 @@ impl Dedicated {
             }
             Ok(reply) => {
                 self.connection = Some(connection);
-                let value = reply.and_then(redis::Value::extract_error).map_err(|source| Error::Redis { what, source })?;
+                let value = reply
+                    .and_then(redis::Value::extract_error)
+                    .map_err(|source| Error::Redis { what, source })?;
                 super::decode(what, value)
             }
         }

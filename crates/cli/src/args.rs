@@ -1,0 +1,124 @@
+//! The command line as a whole: what every command takes, and that every option is an environment variable too.
+
+use clap::{ArgAction, Args, Command, CommandFactory, FromArgMatches, Parser, builder::FalseyValueParser, builder::styling};
+use tracing_subscriber::EnvFilter;
+
+use crate::{
+    cmd::{self, Verb},
+    connection::Connection,
+    output::Output,
+};
+
+const ABOUT: &str = "Durable jobs on Redis: enqueue, inspect and operate";
+
+const AFTER: &str = "\
+Every option is also an environment variable: --keep-dead is ERGATE_KEEP_DEAD. Durations read 45s, 1h30m, 7d.
+
+Exit codes: 0 done · 1 failed · 2 usage, nothing was changed · 3 Redis cannot be reached · 4 no such job, queue or worker";
+
+const STYLES: styling::Styles = styling::Styles::styled()
+    .header(styling::AnsiColor::Green.on_default().bold())
+    .usage(styling::AnsiColor::Green.on_default().bold())
+    .literal(styling::AnsiColor::Cyan.on_default().bold())
+    .placeholder(styling::AnsiColor::Cyan.on_default());
+
+/// A whole command line.
+#[derive(Debug, Parser)]
+#[command(name = "ergate", version, about = ABOUT, after_help = AFTER, styles = STYLES, max_term_width = 100)]
+#[command(arg_required_else_help = true, disable_help_subcommand = true)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) connection: Connection,
+    #[command(flatten)]
+    pub(crate) output: Output,
+    #[command(flatten)]
+    logging: Logging,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Output")]
+struct Logging {
+    /// What to log to stderr, such as `debug` or `ergate_client=trace`
+    #[arg(long, value_name = "FILTER", global = true, default_value = "warn")]
+    log: String,
+}
+
+/// Reads the program's arguments; ends it with 2 if they are wrong.
+pub(crate) fn parse() -> Cli {
+    let matches = command().get_matches();
+    Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+}
+
+/// The command line, environment variables included.
+pub(crate) fn command() -> Command {
+    with_environment(Cli::command())
+}
+
+fn with_environment(command: Command) -> Command {
+    let with_variable = |arg: clap::Arg| {
+        let Some(name) = arg.get_long() else { return arg };
+        let variable = format!("ERGATE_{}", name.to_uppercase().replace('-', "_"));
+        let arg = match arg.get_action() {
+            // `ERGATE_JSON=1` and `=true` set a flag, `=0`, `=false` and nothing do not.
+            ArgAction::SetTrue => arg.value_parser(FalseyValueParser::new()),
+            ArgAction::Set | ArgAction::Append => arg,
+            _ => return arg,
+        };
+        // Named once in the help instead of at every option.
+        if arg.get_env().is_some() { arg } else { arg.env(variable).hide_env(true) }
+    };
+    command.mut_args(with_variable).mut_subcommands(with_environment)
+}
+
+impl Cli {
+    /// Does what was asked for.
+    pub(crate) async fn run(self) -> anyhow::Result<()> {
+        let Self { connection, output, logging, verb } = self;
+        if !verb.logs_by_itself() {
+            let filter = EnvFilter::try_new(&logging.log)
+                .map_err(|error| crate::exit::Refusal::usage(format!("log filter {:?}: {error}", logging.log)))?;
+            tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+        }
+        cmd::run(verb, &connection, output).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn each(command: &mut Command, path: &str, seen: &mut impl FnMut(&str, &mut Command)) {
+        seen(path, command);
+        for sub in command.get_subcommands_mut() {
+            let path = format!("{path} {}", sub.get_name());
+            each(sub, &path, seen);
+        }
+    }
+
+    #[test]
+    fn the_command_line_is_sound() {
+        command().debug_assert();
+    }
+
+    #[test]
+    fn every_option_is_an_environment_variable() {
+        each(&mut command(), "ergate", &mut |path, command| {
+            for arg in command.get_arguments().filter(|arg| arg.get_long().is_some_and(|long| long != "help" && long != "version")) {
+                assert!(arg.get_env().is_some(), "{path} --{}", arg.get_long().unwrap());
+            }
+        });
+    }
+
+    #[test]
+    fn the_help_of_every_command_is_as_reviewed() {
+        let mut command = command().term_width(100);
+        command.build();
+        each(&mut command, "ergate", &mut |path, command| {
+            insta::with_settings!({ prepend_module_to_snapshot => false, omit_expression => true }, {
+                insta::assert_snapshot!(path.replace(' ', "_"), command.render_long_help().to_string());
+            });
+        });
+    }
+}

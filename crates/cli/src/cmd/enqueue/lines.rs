@@ -1,0 +1,178 @@
+//! Many jobs from a file, one payload a line. Nothing is sent before every line has been checked.
+
+use std::{
+    io::Read as _,
+    path::{Path, PathBuf},
+};
+
+use anyhow::Context as _;
+use ergate_client::{ATOMIC_BATCH, Client, EnqueueAll};
+
+use super::{Enqueue, as_json, done};
+use crate::{
+    exit::Refusal,
+    output::{self, Output},
+};
+
+/// Jobs sent by one call: four batches, as many as the client keeps on their way at once.
+const AT_ONCE: usize = 4 * ATOMIC_BATCH;
+/// Bad lines named in an error; more are counted.
+const NAMED: usize = 3;
+
+/// The lines of a file that are payloads.
+#[derive(Debug)]
+pub(super) struct Payloads {
+    text: Vec<u8>,
+    /// Where each is in `text`, and its line number from 1.
+    places: Vec<(std::ops::Range<usize>, usize)>,
+    from: String,
+}
+
+/// Reads a file, or stdin for `None`.
+pub(super) fn read_all(path: Option<&Path>) -> anyhow::Result<Vec<u8>> {
+    match path {
+        Some(path) => match std::fs::read(path) {
+            Ok(text) => Ok(text),
+            Err(error) => Err(Refusal::usage(format!("file {} cannot be read: {error}", path.display())).into()),
+        },
+        None => {
+            let mut text = Vec::new();
+            std::io::stdin().lock().read_to_end(&mut text).context("stdin")?;
+            Ok(text)
+        }
+    }
+}
+
+/// Says what is wrong with a payload, after the words "line 3" or "payload of job x".
+pub(super) fn check(payload: &[u8], limit: usize) -> Result<(), String> {
+    if payload.len() > limit {
+        return Err(format!("has {}, the limit is {}", output::bytes(payload.len() as u64), output::bytes(limit as u64)));
+    }
+    serde_json::from_slice::<serde::de::IgnoredAny>(payload)
+        .map(drop)
+        .map_err(|error| format!("is not valid JSON: {error}"))
+}
+
+/// Reads and checks every line.
+pub(super) fn read(file: &PathBuf, limit: usize) -> anyhow::Result<Payloads> {
+    let path = (file.as_os_str() != "-").then_some(file.as_path());
+    let from = path.map_or_else(|| "stdin".to_owned(), |path| path.display().to_string());
+    Payloads::parse(read_all(path)?, from, limit)
+}
+
+impl Payloads {
+    fn parse(text: Vec<u8>, from: String, limit: usize) -> anyhow::Result<Self> {
+        let mut places = Vec::new();
+        let mut problems = Vec::new();
+        let mut bad = 0_u64;
+        let mut start = 0;
+        for (number, line) in text.split(|byte| *byte == b'\n').enumerate() {
+            let (range, payload) = (start..start + line.len(), line.trim_ascii());
+            start += line.len() + 1;
+            if payload.is_empty() {
+                continue;
+            }
+            match check(payload, limit) {
+                Ok(()) => places.push((range, number + 1)),
+                Err(problem) => {
+                    bad += 1;
+                    if problems.len() < NAMED {
+                        // The parser sees one line at a time, and its line number would mislead.
+                        problems.push(format!("line {} {}", number + 1, problem.replace(" at line 1 column", " at column")));
+                    }
+                }
+            }
+        }
+        if bad > 0 {
+            let more = match bad - problems.len() as u64 {
+                0 => String::new(),
+                more => format!("; and {} more", output::counted(more, "bad line")),
+            };
+            return Err(Refusal::usage(format!("{from}: {}{more}", problems.join("; ")))
+                .hint("nothing was enqueued; mend the lines and run it again")
+                .into());
+        }
+        if places.is_empty() {
+            return Err(Refusal::usage(format!("{from} has no payloads; it takes one JSON value a line")).into());
+        }
+        Ok(Self { text, places, from })
+    }
+}
+
+/// Sends them all and prints their ids in the order of the lines.
+pub(super) async fn send(enqueue: &Enqueue, client: &Client, payloads: Payloads, output: Output) -> anyhow::Result<()> {
+    let total = payloads.places.len();
+    let bar = output::bar(total as u64, "enqueueing");
+    let mut weakest = None;
+    for (number, part) in payloads.places.chunks(AT_ONCE).enumerate() {
+        let jobs: EnqueueAll = part
+            .iter()
+            .map(|(range, _)| enqueue.job(client, payloads.text[range.clone()].trim_ascii().to_vec()))
+            .collect();
+        let receipts = jobs.await.map_err(|error| {
+            let (first, last) = (part[0].1, part[part.len() - 1].1);
+            let sent = output::counted((number * AT_ONCE) as u64, "job");
+            let error = anyhow::Error::from(error);
+            error.context(format!(
+                "{sent} before line {first} of {} are enqueued; lines {first} to {last} may be in part",
+                payloads.from
+            ))
+        })?;
+        bar.suspend(|| {
+            receipts.iter().try_for_each(|receipt| {
+                if output.is_json() { output.raw(as_json(receipt)) } else { output.raw(&receipt.id) }
+            })
+        })?;
+        bar.inc(receipts.len() as u64);
+        weakest = receipts.into_iter().next_back().or(weakest);
+    }
+    bar.finish_and_clear();
+    if let Some(receipt) = weakest {
+        enqueue.warn_of_less_durability(&receipt);
+    }
+    anstream::eprintln!("{}", done(total, &enqueue.queue));
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> anyhow::Result<Payloads> {
+        Payloads::parse(text.as_bytes().to_vec(), "users.ndjson".to_owned(), 100)
+    }
+
+    #[test]
+    fn blank_lines_are_skipped_and_counted_all_the_same() {
+        let payloads = parse("{\"a\":1}\n\n  \r\n[2]\r\n").unwrap();
+
+        let numbers: Vec<_> = payloads.places.iter().map(|(_, number)| *number).collect();
+        assert_eq!(numbers, [1, 4]);
+    }
+
+    #[test]
+    fn a_bad_line_is_named_by_its_number() {
+        let error = parse("1\n{\"a\":\n3\n").unwrap_err().to_string();
+
+        assert_eq!(error, "users.ndjson: line 2 is not valid JSON: EOF while parsing a value at column 5");
+    }
+
+    #[test]
+    fn many_bad_lines_are_counted() {
+        let error = parse("a\nb\nc\nd\ne\n").unwrap_err().to_string();
+
+        assert!(error.contains("line 1 is") && error.ends_with("; and 2 bad lines more"), "{error}");
+    }
+
+    #[test]
+    fn a_line_over_the_limit_is_refused() {
+        let error = parse(&format!("\"{}\"", "x".repeat(200))).unwrap_err().to_string();
+
+        assert!(error.contains("line 1 has 202 bytes, the limit is 100 bytes"), "{error}");
+    }
+
+    #[test]
+    fn a_file_without_payloads_is_refused() {
+        assert!(parse("\n\n").unwrap_err().to_string().contains("no payloads"));
+    }
+}

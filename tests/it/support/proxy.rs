@@ -1,0 +1,253 @@
+//! A network between a client and Redis that fails when told to.
+//!
+//! The proxy runs on a thread of its own, so a test that blocks its runtime does not stop the network. It understands where
+//! requests and replies end, which lets it lose exactly one of them. Connections that subscribe under RESP2 are beyond it:
+//! there one request has many replies. After `cut`, `stall` and `heal` have returned they are true of every connection.
+
+use std::{
+    net::{SocketAddr, TcpListener},
+    pin::Pin,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use tokio::{
+    net::TcpStream,
+    runtime::{Builder, Runtime},
+    sync::{oneshot, watch},
+    task::JoinHandle,
+    time::timeout,
+};
+
+use super::{
+    redis::{RedisServer, free_port},
+    until::DEADLINE,
+};
+
+mod passage;
+
+/// A proxy in front of one server. Dropped, it closes every connection.
+#[derive(Debug)]
+pub(crate) struct Proxy {
+    url: String,
+    address: SocketAddr,
+    upstream: SocketAddr,
+    faults: Arc<Faults>,
+    accepting: Mutex<Option<JoinHandle<()>>>,
+    /// Taken only by `Drop`.
+    runtime: Option<Runtime>,
+}
+
+#[derive(Debug)]
+struct Faults {
+    weather: watch::Sender<Weather>,
+    census: watch::Sender<Census>,
+    traps: Mutex<Vec<Trap>>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Weather {
+    mode: Mode,
+    /// How much later than sent a request reaches Redis.
+    delay: Duration,
+    /// Connections of an earlier era are closed.
+    era: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Mode {
+    Pass,
+    Stall,
+    Cut,
+}
+
+/// How many connections there are, and how many of them have noticed a stall.
+#[derive(Debug, Clone, Copy, Default)]
+struct Census {
+    open: usize,
+    held: usize,
+}
+
+/// Resolves when the thing that was to be lost is lost and the connection closed. Panics if that never comes.
+pub(crate) type Lost = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+type Matches = Box<dyn FnMut(&[&[u8]]) -> bool + Send>;
+
+struct Trap {
+    matches: Matches,
+    lose: Lose,
+    happened: oneshot::Sender<()>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Lose {
+    Request,
+    Reply,
+}
+
+impl Proxy {
+    /// A proxy that passes everything on.
+    pub(crate) fn to(server: &RedisServer) -> Self {
+        let port = free_port();
+        let url = server.url().replace(&format!(":{}", server.port()), &format!(":{port}"));
+        assert!(url.starts_with("redis://"), "the proxy cannot look into TLS");
+        let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build();
+
+        let proxy = Self {
+            url,
+            address: SocketAddr::from(([127, 0, 0, 1], port)),
+            upstream: SocketAddr::from(([127, 0, 0, 1], server.port())),
+            faults: Arc::new(Faults {
+                weather: watch::Sender::new(Weather { mode: Mode::Pass, delay: Duration::ZERO, era: 0 }),
+                census: watch::Sender::default(),
+                traps: Mutex::default(),
+            }),
+            accepting: Mutex::default(),
+            runtime: Some(runtime.expect("a thread can be started")),
+        };
+        proxy.listen();
+        proxy
+    }
+
+    /// The server's address with the proxy's port.
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// How many connections are open.
+    pub(crate) fn connections(&self) -> usize {
+        self.faults.census.borrow().open
+    }
+
+    /// Closes every connection and refuses new ones.
+    pub(crate) async fn cut(&self) {
+        let accepting = self.accepting.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(accepting) = accepting {
+            accepting.abort();
+            let _ = accepting.await;
+        }
+        self.set(Mode::Cut);
+        self.census(|now| now.open == 0).await;
+    }
+
+    /// Accepts connections and keeps the old ones, but passes nothing: what is sent waits for `heal`.
+    pub(crate) async fn stall(&self) {
+        self.set(Mode::Stall);
+        self.listen();
+        self.census(|now| now.held == now.open).await;
+    }
+
+    /// Passes everything again, without delay. Traps stay set.
+    pub(crate) async fn heal(&self) {
+        self.faults.weather.send_modify(|now| now.delay = Duration::ZERO);
+        self.set(Mode::Pass);
+        self.listen();
+        self.census(|now| now.held == 0).await;
+    }
+
+    /// Closes every connection of this moment, and welcomes new ones.
+    pub(crate) fn reset(&self) {
+        self.faults.weather.send_modify(|now| now.era += 1);
+    }
+
+    /// Makes requests reach Redis this much later; their order stays.
+    pub(crate) fn delay(&self, delay: Duration) {
+        self.faults.weather.send_modify(|now| now.delay = delay);
+    }
+
+    /// Loses the reply to the next request that has `word` (a script's SHA, a command, a key) among its arguments: Redis has
+    /// carried it out and answered, then the connection closes. Earlier replies arrive, later requests do not reach Redis, and
+    /// an answer that the script is not loaded does not count. The trap is set at once; the future waits for it to happen.
+    pub(crate) fn lose_reply_of(&self, word: &str) -> Lost {
+        self.lose_reply_when(among(word))
+    }
+
+    /// Loses the next request that has `word` among its arguments: earlier ones are answered, then the connection closes
+    /// without Redis having seen this one.
+    pub(crate) fn lose_request_of(&self, word: &str) -> Lost {
+        self.lose_request_when(among(word))
+    }
+
+    /// Like `lose_reply_of`, of the first request that `matches`; a closure that counts makes it the nth.
+    pub(crate) fn lose_reply_when(&self, matches: impl FnMut(&[&[u8]]) -> bool + Send + 'static) -> Lost {
+        self.trap(Lose::Reply, Box::new(matches))
+    }
+
+    /// Like `lose_request_of`, of the first request that `matches`.
+    pub(crate) fn lose_request_when(&self, matches: impl FnMut(&[&[u8]]) -> bool + Send + 'static) -> Lost {
+        self.trap(Lose::Request, Box::new(matches))
+    }
+
+    fn trap(&self, lose: Lose, matches: Matches) -> Lost {
+        let (happened, told) = oneshot::channel();
+        self.faults.traps().push(Trap { matches, lose, happened });
+        Box::pin(async move {
+            let told = timeout(DEADLINE, told).await;
+            let told = told.unwrap_or_else(|_| panic!("after {DEADLINE:?} no {lose:?} was lost"));
+            told.unwrap_or_else(|_| panic!("the connection ended by itself before its {lose:?} was lost"));
+        })
+    }
+
+    fn set(&self, mode: Mode) {
+        self.faults.weather.send_modify(|now| now.mode = mode);
+    }
+
+    async fn census(&self, reached: impl FnMut(&Census) -> bool) {
+        let mut census = self.faults.census.subscribe();
+        let settled = timeout(DEADLINE, census.wait_for(reached)).await;
+        settled.expect("connections notice").expect("the census outlives the wait");
+    }
+
+    /// Starts to accept, unless it does already.
+    fn listen(&self) {
+        let mut accepting = self.accepting.lock().unwrap_or_else(PoisonError::into_inner);
+        if accepting.is_some() {
+            return;
+        }
+        let listener = TcpListener::bind(self.address).expect("the proxy's port is free");
+        listener.set_nonblocking(true).expect("a listener can be asynchronous");
+        let (faults, upstream) = (Arc::clone(&self.faults), self.upstream);
+        *accepting = self.runtime.as_ref().map(|runtime| runtime.spawn(accept(listener, faults, upstream)));
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+impl Faults {
+    fn traps(&self) -> std::sync::MutexGuard<'_, Vec<Trap>> {
+        self.traps.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl std::fmt::Debug for Trap {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Trap").field("lose", &self.lose).finish_non_exhaustive()
+    }
+}
+
+async fn accept(listener: TcpListener, faults: Arc<Faults>, upstream: SocketAddr) {
+    let listener = tokio::net::TcpListener::from_std(listener).expect("the runtime does input and output");
+    while let Ok((client, _)) = listener.accept().await {
+        faults.census.send_modify(|now| now.open += 1);
+        tokio::spawn(serve(client, Arc::clone(&faults), upstream));
+    }
+}
+
+async fn serve(client: TcpStream, faults: Arc<Faults>, upstream: SocketAddr) {
+    let sprung = passage::carry(client, &faults, upstream).await;
+    faults.census.send_modify(|now| now.open -= 1);
+    if let Ok(Some(trap)) = sprung {
+        let _ = trap.happened.send(());
+    }
+}
+
+fn among(word: &str) -> impl FnMut(&[&[u8]]) -> bool + Send + use<> {
+    let word = word.to_owned();
+    move |arguments| arguments.iter().any(|argument| argument.eq_ignore_ascii_case(word.as_bytes()))
+}
