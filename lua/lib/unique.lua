@@ -8,12 +8,3 @@ local function release_unique(id, record, flag)
     end
   end
 end
-
-local function release_windows(now, limit)
-  local over = call('ZRANGEBYSCORE', windows, '-inf', now, 'LIMIT', 0, limit)
-  if #over > 0 then
-    call('ZREM', windows, unpack(over))
-    call('HDEL', unique, unpack(over))
-  end
-  return #over
-end

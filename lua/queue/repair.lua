@@ -2,15 +2,15 @@
 -- The caller finds suspects when the numbers of `stats` do not add up; each is judged again here.
 --
 -- keys: meta jobs ready ranked withdrawn scheduled leased workers held ended completed cancelled dead tries failures progress logs unique expiring wake watched
--- uses: clock record wake ready unique forget finish locate
--- argv: now or '', kind (record | unlisted | holder), then ids or worker ids
+-- uses: record wake ready unique forget finish locate
+-- argv: kind (record | unlisted | holder), then ids or worker ids
 --       record: ids that may be in no state; unlisted: ids that may have no record; holder: workers whose count may be off
 -- replies: {repaired}
 -- cost: O(ids · n) for records, as the ready list must be searched; only ever run on a queue that is already wrong
 -- holds: what is in order is left as it is.
 
-local now, kind = now_ms(ARGV[1]), ARGV[2]
-local FIRST = 3
+local kind = ARGV[1]
+local FIRST = 2
 local repaired = 0
 
 local function repair_record(id)

@@ -1,7 +1,7 @@
 -- House-keeping of a queue, in bounded steps: what is over its age, past its expiry, or was missed by a lost hint.
 --
 -- keys: meta workers leased held jobs ready ranked withdrawn scheduled expiring tries failures progress logs ended completed cancelled dead unique windows producers wake watched
--- uses: clock memory record wake ready promote unique forget finish locate
+-- uses: clock memory record wake ready promote unique windows forget finish locate
 -- argv: now or '', most of each kind to work off, ms since the last sweep by anyone below which this one does nothing
 -- replies: {now, code, trimmed, expired}; code: ok | recent (somebody just swept)
 -- cost: O(limit)

@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod cancel;
+mod chaos;
 mod crash;
 mod dead_letters;
 mod delayed;
@@ -10,6 +11,7 @@ mod enqueue;
 mod expiry;
 mod handlers;
 mod inspect;
+mod ledger;
 mod limits;
 mod lost_replies;
 mod outages;

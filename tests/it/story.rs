@@ -11,6 +11,8 @@ use tokio::{sync::oneshot, task::JoinHandle};
 
 use crate::support::{RedisServer, until};
 
+pub(crate) mod by_hand;
+
 /// The queue all stories are about.
 pub(crate) const QUEUE: &str = "story";
 
@@ -168,6 +170,10 @@ impl Story {
         self.client.queue(QUEUE).expect("the name is valid")
     }
 
+    pub(crate) fn job(&self, id: &JobId) -> ergate::JobHandle {
+        self.client.job(QUEUE, id.as_str()).expect("the id is valid")
+    }
+
     /// Enqueues and returns the id.
     pub(crate) async fn enqueue(&self, number: u64, does: Does) -> JobId {
         self.client.enqueue(act(number, does)).await.expect("redis takes the job").id
@@ -250,6 +256,11 @@ impl RunningWorker {
     /// Tells it to stop and goes on.
     pub(crate) fn begin_to_stop(&mut self) {
         self.stop.take();
+    }
+
+    /// Whether it has ended by itself.
+    pub(crate) fn is_finished(&self) -> bool {
+        self.task.is_finished()
     }
 
     /// The sum of a counter over all its labels.

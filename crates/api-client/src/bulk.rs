@@ -84,6 +84,13 @@ impl EnqueueAll {
     }
 }
 
+/// Collects jobs of any kind, such as those of [`Client::enqueue_raw`](crate::Client::enqueue_raw).
+impl FromIterator<Enqueue> for EnqueueAll {
+    fn from_iter<T: IntoIterator<Item = Enqueue>>(jobs: T) -> Self {
+        Self::new(jobs.into_iter().collect())
+    }
+}
+
 impl IntoFuture for EnqueueAll {
     type Output = Result<Vec<Receipt>, Error>;
     type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;

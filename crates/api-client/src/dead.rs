@@ -28,7 +28,8 @@ pub struct Filter {
 }
 
 impl Filter {
-    fn matches(&self, view: &JobView) -> bool {
+    /// Whether a dead letter is meant.
+    pub fn matches(&self, view: &JobView) -> bool {
         let failure = view.failure.as_ref();
         self.name.as_deref().is_none_or(|name| view.name() == name)
             && self.kind.is_none_or(|kind| failure.is_some_and(|failure| failure.kind == kind))

@@ -152,9 +152,9 @@ impl Error {
     /// What to do about it, when that is known: one line for people.
     pub fn hint(&self) -> Option<String> {
         Some(match self {
+            Self::Unreachable { source, .. } | Self::Redis { source, .. } if says(source, "NOAUTH") || says(source, "WRONGPASS") => "give user and password in the URL: redis://user:password@host".to_owned(),
             Self::Unreachable { .. } => "start redis-server or valkey-server, or name another with --redis-url or REDIS_URL; `ergate dev` brings its own".to_owned(),
             Self::TimedOut { .. } => "look for slow commands with SLOWLOG GET, and at the network between here and there".to_owned(),
-            Self::Redis { source, .. } if says(source, "NOAUTH") || says(source, "WRONGPASS") => "give user and password in the URL: redis://user:password@host".to_owned(),
             Self::Redis { source, .. } if says(source, "NOPERM") => "give the user the rights README.md lists under \"ACL\"".to_owned(),
             Self::Redis { .. } if self.is_out_of_memory() => "raise maxmemory, or purge completed and dead jobs".to_owned(),
             Self::NotFound { queue, .. } => format!("list what is there with `ergate queue show {queue} --state completed`"),

@@ -47,7 +47,7 @@ pub async fn reconcile(queue: &Queue) -> Result<Repairs, Error> {
 async fn repair(queue: &Queue, kind: &str, suspects: &[String]) -> Result<u64, Error> {
     let mut repaired = 0;
     for page in suspects.chunks(PAGE) {
-        let mut call = script::QUEUE_REPAIR.on(queue.keys()).arg("").arg(kind);
+        let mut call = script::QUEUE_REPAIR.on(queue.keys()).arg(kind);
         for suspect in page {
             call.push(suspect);
         }

@@ -62,6 +62,9 @@ pub use ergate_worker::{
     Worker, shutdown_signal,
 };
 
+/// A point in time, as `run_at` and `reschedule` take it.
+pub use jiff::Timestamp;
+
 /// What most programs need: `use ergate::prelude::*;`
 pub mod prelude {
     pub use std::time::Duration;

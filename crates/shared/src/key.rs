@@ -23,7 +23,7 @@ macro_rules! keys {
             const ALL: &[Self] = &[$(Self::$name,)*];
 
             /// Every key.
-            pub(crate) fn all() -> impl Iterator<Item = Self> {
+            pub fn all() -> impl Iterator<Item = Self> {
                 Self::ALL.iter().copied()
             }
 

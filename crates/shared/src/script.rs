@@ -141,7 +141,7 @@ macro_rules! fragments {
 }
 
 fragments! {
-    "clock" "finish" "forget" "limit" "locate" "memory" "promote" "ready" "record" "tries" "unique" "wake"
+    "clock" "finish" "forget" "limit" "locate" "memory" "promote" "ready" "record" "tries" "unique" "wake" "windows"
 }
 
 macro_rules! scripts {

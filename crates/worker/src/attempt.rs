@@ -60,14 +60,14 @@ async fn finish(context: &Context, route: &Route, timeout: Duration) -> Finish {
         let soft_end = soft.map(|soft| started + soft);
         tokio::select! {
             biased;
-            result = &mut performed => return match result {
+            result = &mut performed => return match (result, stop.reason()) {
                 // An attempt that was told to end and came to some end itself: the reason says what that means.
-                Ok(Err(failure)) if known.is_some_and(|reason| reason != Reason::SoftTimeout) => {
+                (Ok(Err(failure)), Some(reason)) if reason != Reason::SoftTimeout => {
                     tracing::debug!(job.id = %context.id(), %failure, "attempt ended as it was told to");
-                    Finish::Stopped(known.expect("just seen"))
+                    Finish::Stopped(reason)
                 }
-                Ok(result) => Finish::Returned(result),
-                Err(panic) => Finish::Panicked(panic_message(&*panic)),
+                (Ok(result), _) => Finish::Returned(result),
+                (Err(panic), _) => Finish::Panicked(panic_message(&*panic)),
             },
             reason = stop.asked(known) => {
                 if reason == Reason::Lost {

@@ -171,12 +171,15 @@ impl Heart {
             about.worker = seat.worker().map(|worker| worker.to_string()).unwrap_or_default();
         }
         let about = serde_json::to_string(&self.about).expect("strings and numbers always serialise");
-        let call = script::REGISTRY_ANNOUNCE
+        let mut call = script::REGISTRY_ANNOUNCE
             .on_registry(self.client.registry_keys())
             .arg("")
             .arg(&self.about.id)
             .arg(about)
             .number(SILENCE.as_millis() as i128);
+        for seat in &self.seats {
+            call.push(seat.queue.as_str());
+        }
         let (_, order, epoch): (u64, String, String) = redis.run(&call).await?;
         if epoch != self.client.server().epoch {
             // Everything enqueued before is gone, whoever emptied or replaced it; nothing here can bring it back.

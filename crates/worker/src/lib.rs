@@ -13,6 +13,8 @@
 //! | `metrics` | every metric |
 
 mod attempt;
+#[cfg(feature = "binary")]
+pub mod binary;
 mod context;
 mod error;
 mod extract;

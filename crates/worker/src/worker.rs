@@ -214,7 +214,6 @@ impl<S: Send + Sync + 'static> Worker<S> {
         );
         let metrics = self.metrics.take().unwrap_or_default();
         metrics.watch(&self.client);
-        self.register(&names).await?;
 
         let tracker = TaskTracker::new();
         let helpers = TaskTracker::new();
@@ -313,16 +312,6 @@ impl<S: Send + Sync + 'static> Worker<S> {
         helpers.close();
         helpers.wait().await;
         drop(heart);
-        Ok(())
-    }
-
-    async fn register(&self, names: &[QueueName]) -> Result<(), Error> {
-        let mut add = redis::cmd("SADD");
-        add.arg(&self.client.registry_keys().queues);
-        for name in names {
-            add.arg(name.as_str());
-        }
-        self.client.redis().command::<()>("SADD", &add).await?;
         Ok(())
     }
 }

@@ -1,0 +1,465 @@
+//! A queue worked by hand: the scripts are called as a client and a worker call them, and every call says what time it is.
+
+use ergate::{JobName, JobRecord, JobState, Priority, Tries, UniqueScope};
+use ergate_shared::{
+    key::QueueKey,
+    script::{self, Call},
+};
+use redis::FromRedisValue;
+
+use super::Story;
+
+/// The time at which stories by hand begin, in ms since the epoch.
+pub(crate) const START: u64 = 1_700_000_000_000;
+/// How long the lease of a worker by hand is, in ms.
+pub(crate) const LEASE: u64 = 15_000;
+
+/// One queue, its scripts and a clock that is set.
+#[derive(Debug, Clone)]
+pub(crate) struct ByHand {
+    queue: ergate::Queue,
+    producer: String,
+    calls: u64,
+    turns: u64,
+    /// What every call says the time is, in ms since the epoch.
+    pub(crate) now: u64,
+}
+
+/// A job to enqueue. By default it is plain: priority 5, at once.
+#[derive(Debug, Clone)]
+pub(crate) struct Entry {
+    pub(crate) id: String,
+    pub(crate) name: &'static str,
+    pub(crate) payload: Vec<u8>,
+    pub(crate) priority: i64,
+    /// `""` now, `+ms` or `@ms`.
+    pub(crate) when: String,
+    pub(crate) own_id: bool,
+    pub(crate) unique: Option<(UniqueScope, String)>,
+    pub(crate) window: Option<u64>,
+    pub(crate) on_conflict: &'static str,
+    pub(crate) expiry: Option<u64>,
+}
+
+/// What a worker says of a job it has held: kind, delay, tries and detail as the turn script takes them.
+#[derive(Debug, Clone)]
+pub(crate) struct Settle {
+    pub(crate) id: String,
+    pub(crate) token: String,
+    pub(crate) kind: &'static str,
+    pub(crate) delay: u64,
+    pub(crate) tries: Option<Tries>,
+    pub(crate) detail: String,
+}
+
+/// What a turn answered.
+#[derive(Debug, Clone)]
+pub(crate) struct Turn {
+    pub(crate) code: String,
+    pub(crate) held: u64,
+    /// In ms until a job falls due or a rate opens; -1 none.
+    pub(crate) next: i64,
+    pub(crate) more: bool,
+    pub(crate) leased: Vec<Leased>,
+    pub(crate) stale: Vec<String>,
+}
+
+/// A job a worker by hand was given.
+#[derive(Debug, Clone)]
+pub(crate) struct Leased {
+    pub(crate) id: String,
+    pub(crate) token: String,
+    pub(crate) record: Vec<u8>,
+    pub(crate) tries: Tries,
+}
+
+/// What a heartbeat answered.
+#[derive(Debug, Clone)]
+pub(crate) struct Beat {
+    pub(crate) code: String,
+    pub(crate) held: u64,
+    pub(crate) cancelled: Vec<String>,
+}
+
+/// What is known of a job.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Known {
+    pub(crate) state: JobState,
+    /// Token, outcome, time of death or due time, by state.
+    pub(crate) detail: String,
+    pub(crate) record: Vec<u8>,
+    pub(crate) tries: Tries,
+    pub(crate) failure: Option<String>,
+}
+
+// impl Entry
+
+impl Entry {
+    pub(crate) fn new(id: impl Into<String>) -> Self {
+        Self {
+            id: id.into(),
+            name: "act",
+            payload: b"{}".to_vec(),
+            priority: 5,
+            when: String::new(),
+            own_id: false,
+            unique: None,
+            window: None,
+            on_conflict: "keep",
+            expiry: None,
+        }
+    }
+
+    pub(crate) fn priority(mut self, priority: i64) -> Self {
+        self.priority = priority;
+        self
+    }
+
+    /// Due this many ms from now.
+    pub(crate) fn delay(mut self, ms: u64) -> Self {
+        self.when = format!("+{ms}");
+        self
+    }
+
+    pub(crate) fn expires_in(mut self, ms: u64) -> Self {
+        self.expiry = Some(ms);
+        self
+    }
+
+    pub(crate) fn unique(mut self, scope: UniqueScope, key: &str) -> Self {
+        self.unique = Some((scope, key.to_owned()));
+        self
+    }
+
+    pub(crate) fn unique_within(mut self, key: &str, ms: u64) -> Self {
+        self.window = Some(ms);
+        self.unique(UniqueScope::Window, key)
+    }
+
+    pub(crate) fn replace(mut self) -> Self {
+        self.on_conflict = "replace";
+        self
+    }
+
+    fn is_plain(&self) -> bool {
+        self.when.is_empty()
+            && !self.own_id
+            && self.unique.is_none()
+            && self.expiry.is_none()
+            && self.priority == 5
+    }
+
+    /// The record as a producer writes it at `now`.
+    pub(crate) fn record(&self, now: u64) -> Vec<u8> {
+        JobRecord {
+            name: JobName::new(self.name).unwrap(),
+            priority: Priority::new(self.priority).unwrap(),
+            unique: self.unique.clone(),
+            expires: self.expiry.is_some(),
+            enqueued_at: now,
+            due_at: now,
+            version: 1,
+            options: ergate::JobOptions::default(),
+            payload: self.payload.clone(),
+        }
+        .encode()
+    }
+}
+
+// impl Leased
+
+impl Leased {
+    fn settle(&self, kind: &'static str) -> Settle {
+        Settle {
+            id: self.id.clone(),
+            token: self.token.clone(),
+            kind,
+            delay: 0,
+            tries: None,
+            detail: String::new(),
+        }
+    }
+
+    /// As a worker does for a job without a unique key.
+    pub(crate) fn complete(&self, result: &str) -> Settle {
+        Settle { detail: result.to_owned(), ..self.settle("") }
+    }
+
+    /// As a worker does for a job with a unique key.
+    pub(crate) fn complete_unique(&self, result: &str) -> Settle {
+        Settle { detail: result.to_owned(), ..self.settle("complete") }
+    }
+
+    pub(crate) fn retry(&self, delay: u64) -> Settle {
+        let tries = Tries { failures: self.tries.failures + 1, ..self.tries };
+        Settle { delay, tries: Some(tries), detail: failure("failed"), ..self.settle("retry") }
+    }
+
+    pub(crate) fn snooze(&self, delay: u64) -> Settle {
+        let tries = Tries { snoozes: self.tries.snoozes + 1, ..self.tries };
+        Settle { delay, tries: Some(tries), ..self.settle("snooze") }
+    }
+
+    pub(crate) fn hand_back(&self) -> Settle {
+        let tries = Tries { interruptions: self.tries.interruptions + 1, ..self.tries };
+        Settle { tries: Some(tries), ..self.settle("hand_back") }
+    }
+
+    pub(crate) fn bury(&self) -> Settle {
+        let tries = Tries { failures: self.tries.failures + 1, ..self.tries };
+        Settle { tries: Some(tries), detail: failure("buried"), ..self.settle("dead") }
+    }
+
+    pub(crate) fn discard(&self) -> Settle {
+        self.settle("discard")
+    }
+
+    pub(crate) fn cancel(&self, why: &str) -> Settle {
+        Settle { detail: why.to_owned(), ..self.settle("cancel") }
+    }
+}
+
+/// A failure as workers write it.
+pub(crate) fn failure(message: &str) -> String {
+    format!(r#"{{"kind":"error","message":"{message}","attempt":1,"at":{START}}}"#)
+}
+
+// impl ByHand
+
+impl Story {
+    /// The story's queue, worked by hand.
+    pub(crate) fn by_hand(&self) -> ByHand {
+        ByHand::on(self.queue())
+    }
+}
+
+impl ByHand {
+    pub(crate) fn on(queue: ergate::Queue) -> Self {
+        Self { queue, producer: "by hand".to_owned(), calls: 0, turns: 0, now: START }
+    }
+
+    pub(crate) fn queue(&self) -> &ergate::Queue {
+        &self.queue
+    }
+
+    /// Lets time pass, in ms.
+    pub(crate) fn pass(&mut self, ms: u64) {
+        self.now += ms;
+    }
+
+    pub(crate) fn key(&self, key: QueueKey) -> &str {
+        self.queue.keys().get(key)
+    }
+
+    async fn run<T: FromRedisValue>(&self, call: &Call) -> T {
+        self.queue.client().redis().run(call).await.unwrap_or_else(|error| {
+            let source = std::error::Error::source(&error).map(ToString::to_string);
+            panic!("script {} failed: {error}: {source:?}", call.script.name)
+        })
+    }
+
+    fn call(&self, script: &'static script::Script) -> Call {
+        script.on(self.queue.keys()).arg(self.now.to_string())
+    }
+
+    /// Enqueues with one call, and returns what became of each job: `""`, `exists` or `held <id>`.
+    pub(crate) async fn enqueue_all(&mut self, entries: &[Entry]) -> Vec<String> {
+        self.calls += 1;
+        let (code, outcomes) = self.enqueue_call(self.calls, entries).await;
+        assert_eq!(code, "ok");
+        outcomes
+    }
+
+    /// Enqueues one job, and returns what became of it: `""`, `exists` or `held <id>`.
+    pub(crate) async fn enqueue(&mut self, entry: Entry) -> String {
+        self.enqueue_all(&[entry]).await.remove(0)
+    }
+
+    /// Sends the last call once more, as after a lost reply. The jobs have to be those of that call.
+    pub(crate) async fn enqueue_again(&mut self, entries: &[Entry]) -> Vec<String> {
+        let (code, outcomes) = self.enqueue_call(self.calls, entries).await;
+        assert_eq!(code, "repeated");
+        outcomes
+    }
+
+    async fn enqueue_call(&self, number: u64, entries: &[Entry]) -> (String, Vec<String>) {
+        let plain = || entries.iter().filter(|entry| entry.is_plain());
+        let mut call =
+            self.call(&script::JOB_ENQUEUE).arg(&self.producer).number(number).number(plain().count() as u64);
+        for entry in plain() {
+            call.push(&entry.id);
+            call.push(entry.record(self.now));
+        }
+        let optional = |ms: Option<u64>| ms.map(|ms| ms.to_string()).unwrap_or_default();
+        for entry in entries.iter().filter(|entry| !entry.is_plain()) {
+            call.push(&entry.id);
+            call.push(entry.record(self.now));
+            call.push(&entry.when);
+            call.push(if entry.own_id { "1" } else { "" });
+            call.push(optional(entry.window));
+            call.push(entry.on_conflict);
+            call.push(optional(entry.expiry));
+        }
+        let (_, code, others): (u64, String, Vec<String>) = self.run(&call).await;
+        let mut others = others.into_iter();
+        let outcomes = entries.iter().map(|entry| match entry.is_plain() {
+            true => String::new(),
+            false => others.next().expect("one outcome per job that is not plain"),
+        });
+        (code, outcomes.collect())
+    }
+
+    pub(crate) async fn join(&self, worker: &str) {
+        let call = self.call(&script::WORKER_JOIN).arg(worker).number(LEASE);
+        let (_, code): (u64, String) = self.run(&call).await;
+        assert_eq!(code, "ok", "{worker}");
+    }
+
+    /// Answers how many jobs keep the worker from leaving.
+    pub(crate) async fn leave(&self, worker: &str) -> u64 {
+        let call = script::WORKER_LEAVE.on(self.queue.keys()).arg(worker);
+        let (code, held): (String, u64) = self.run(&call).await;
+        assert_eq!(code == "ok", held == 0);
+        held
+    }
+
+    pub(crate) async fn heartbeat(&self, worker: &str) -> Beat {
+        let call = self.call(&script::WORKER_HEARTBEAT).arg(worker).number(LEASE);
+        let (_, code, held, _, _, _, cancelled): (u64, String, u64, i64, u64, i64, Vec<String>) =
+            self.run(&call).await;
+        Beat { code, held, cancelled }
+    }
+
+    /// Leases up to `ask` jobs.
+    pub(crate) async fn lease(&mut self, worker: &str, ask: usize) -> Vec<Leased> {
+        self.turn(worker, ask, &[]).await.leased
+    }
+
+    /// Settles and leases nothing; panics if an outcome came too late.
+    pub(crate) async fn settle(&mut self, worker: &str, settles: &[Settle]) {
+        let turn = self.turn(worker, 0, settles).await;
+        assert_eq!(turn.stale, Vec::<String>::new());
+    }
+
+    pub(crate) async fn turn(&mut self, worker: &str, ask: usize, settles: &[Settle]) -> Turn {
+        self.turns += 1;
+        let token = format!("{worker}.{}", self.turns);
+        let completed = || settles.iter().filter(|settle| settle.kind.is_empty());
+        let mut call = self
+            .call(&script::WORKER_TURN)
+            .arg(worker)
+            .arg(&token)
+            .number(ask as u64)
+            .number(completed().count() as u64);
+        for settle in completed() {
+            call.push(&settle.id);
+            call.push(&settle.token);
+            call.push(&settle.detail);
+        }
+        for settle in settles.iter().filter(|settle| !settle.kind.is_empty()) {
+            call.push(settle.kind);
+            call.push(&settle.id);
+            call.push(&settle.token);
+            call.push(settle.delay.to_string());
+            call.push(settle.tries.map(Tries::to_text).unwrap_or_default());
+            call.push(&settle.detail);
+        }
+        type Reply =
+            (u64, String, u64, i64, u64, Vec<String>, Vec<Vec<u8>>, Vec<Option<String>>, Vec<String>);
+        let (_, code, held, next, more, ids, records, tries, stale): Reply = self.run(&call).await;
+        let leased = ids
+            .into_iter()
+            .zip(records)
+            .zip(tries)
+            .map(|((id, record), tries)| Leased {
+                id,
+                token: token.clone(),
+                record,
+                tries: tries.map(|text| Tries::parse(&text).unwrap()).unwrap_or_default(),
+            })
+            .collect();
+        Turn { code, held, next, more: more == 1, leased, stale }
+    }
+
+    /// Takes back what a worker held; answers `alive` or `ok`, and how many jobs went back and how many are dead.
+    pub(crate) async fn reap(&self, worker: &str, crash_limit: u32, held: &[Leased]) -> (String, u64, u64) {
+        let mut call =
+            self.call(&script::WORKER_REAP).arg(worker).number(crash_limit).arg(failure("crashed")).arg("1");
+        for job in held {
+            call.push(&job.id);
+            call.push(&job.token);
+        }
+        let (_, code, returned, dead): (u64, String, u64, u64) = self.run(&call).await;
+        (code, returned, dead)
+    }
+
+    /// Answers how many were trimmed, and how many were past their expiry.
+    pub(crate) async fn sweep(&self) -> (u64, u64) {
+        let call = self.call(&script::QUEUE_SWEEP).number(500).number(0);
+        let (_, code, trimmed, expired): (u64, String, u64, u64) = self.run(&call).await;
+        assert_eq!(code, "ok");
+        (trimmed, expired)
+    }
+
+    /// Answers `ok`, `asked`, `gone` or `ended`.
+    pub(crate) async fn cancel(&self, id: &str, why: &str) -> String {
+        let call = self.call(&script::JOB_CANCEL).arg(id).arg(why);
+        let (_, code, _): (u64, String, String) = self.run(&call).await;
+        code
+    }
+
+    pub(crate) async fn retry(&self, id: &str) -> String {
+        let call = self.call(&script::JOB_RETRY).number(0).number(0).arg("").arg(id).arg("");
+        let (_, outcomes): (u64, Vec<String>) = self.run(&call).await;
+        outcomes.into_iter().next().expect("one outcome per job")
+    }
+
+    /// `when` is `""` for now, `+ms` or `@ms`.
+    pub(crate) async fn reschedule(&self, id: &str, when: &str) -> String {
+        let call = self.call(&script::JOB_RESCHEDULE).arg(id).arg(when);
+        let (_, code, _): (u64, String, u64) = self.run(&call).await;
+        code
+    }
+
+    pub(crate) async fn remove(&self, id: &str) -> String {
+        let call = script::JOB_REMOVE.on(self.queue.keys()).arg("").arg(id);
+        let outcomes: Vec<String> = self.run(&call).await;
+        outcomes.into_iter().next().expect("one outcome per job")
+    }
+
+    /// Replaces the payload of a job, as it was read.
+    pub(crate) async fn update(&self, id: &str, expected: &[u8], record: &[u8]) -> String {
+        self.run(&script::JOB_UPDATE.on(self.queue.keys()).arg(id).arg(expected).arg(record)).await
+    }
+
+    pub(crate) async fn inspect(&self, ids: &[String]) -> Vec<Option<Known>> {
+        let mut call = self.call(&script::JOB_INSPECT).arg("");
+        for id in ids {
+            call.push(id);
+        }
+        type Seen = (String, String, Vec<u8>, Option<String>, Option<String>, Option<String>);
+        let (_, found): (u64, Vec<Option<Seen>>) = self.run(&call).await;
+        let known = |(state, detail, record, tries, failure, _): Seen| Known {
+            state: state.parse().unwrap(),
+            detail,
+            record,
+            tries: tries.map(|text| Tries::parse(&text).unwrap()).unwrap_or_default(),
+            failure,
+        };
+        found.into_iter().map(|seen| seen.map(known)).collect()
+    }
+
+    pub(crate) async fn state(&self, id: &str) -> Option<JobState> {
+        self.inspect(&[id.to_owned()]).await.remove(0).map(|known| known.state)
+    }
+}
+
+/// The ids of jobs, in their order.
+pub(crate) fn ids(leased: &[Leased]) -> Vec<&str> {
+    leased.iter().map(|job| job.id.as_str()).collect()
+}
+
+/// Entries with these ids, all plain.
+pub(crate) fn plain(ids: &[&str]) -> Vec<Entry> {
+    ids.iter().map(|id| Entry::new(*id)).collect()
+}
