@@ -10,8 +10,8 @@ COPY . .
 # `ergate-client` is named for its features; the programs get them with it.
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/src/target \
-    cargo build --release --locked -p ergate-client -p ergate-worker -p ergate-cli --features tls,cluster,sentinel \
- && install -D -t /image/usr/local/bin target/release/ergate target/release/ergate-worker
+    cargo build --profile dist --locked -p ergate-client -p ergate-worker -p ergate-cli --features tls,cluster,sentinel \
+ && install -D -t /image/usr/local/bin target/dist/ergate target/dist/ergate-worker
 
 # A root without shell and package manager: the programs, the libraries they name, certificates, and one user.
 RUN set -eu; cd /image; mkdir -p etc tmp; chmod 1777 tmp; \

@@ -24,5 +24,5 @@ end
 unlink(id, state)
 call('ZREM', expiring, id)
 release_unique(id, call('HGET', jobs, id), UNIQUE_UNTIL_STARTED + UNIQUE_UNTIL_FINISHED)
-finish(cancelled, CANCELLED, { id }, { reason }, now, call('HGET', meta, 'keep_cancelled'))
+finish(cancelled, { id }, { id, end_of(CANCELLED, now, reason) }, 1, 2, call('HGET', meta, 'keep_cancelled'))
 return { now, 'ok', '' }

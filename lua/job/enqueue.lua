@@ -15,22 +15,27 @@ local producer, number, plain = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 local FIRST, OTHER_FIELDS = 5, 7
 local first_other = FIRST + 2 * plain
 
-local function holder_of(record)
+local function key_of(record)
   if has_flag(record, UNIQUE_UNTIL_STARTED + UNIQUE_UNTIL_FINISHED + UNIQUE_WINDOW) then
-    return call('HGET', unique, unique_key_of(record))
+    return unique_key_of(record)
   end
 end
 
 local function applied_before()
   local last = call('HGET', producers, producer)
-  return last and tonumber(string.match(last, '^%d+')) >= number
+  return last and tonumber(match(last, '^%d+')) >= number
 end
 
-local function outcome_of_repeat(id, record)
-  if call('HGET', jobs, id) == record then
+local function outcome_of_repeat(id, record, own)
+  local kept = call('HGET', jobs, id)
+  if kept == record then
     return ''
   end
-  local holder = holder_of(record)
+  if own and kept then
+    return 'exists'
+  end
+  local key = key_of(record)
+  local holder = key and holder_of(key, now)
   if holder and holder ~= id then
     return 'held ' .. holder
   end
@@ -40,7 +45,7 @@ end
 if applied_before() then
   local outcomes = {}
   for at = first_other, #ARGV, OTHER_FIELDS do
-    outcomes[#outcomes + 1] = outcome_of_repeat(ARGV[at], ARGV[at + 1])
+    outcomes[#outcomes + 1] = outcome_of_repeat(ARGV[at], ARGV[at + 1], ARGV[at + 3] == '1')
   end
   return { now, 'repeated', outcomes }
 end
@@ -55,18 +60,17 @@ if plain > 0 then
   woken = call('RPUSH', ready, unpack(ids)) == plain
 end
 
--- Makes room for a job that replaces the holder of its unique key; a holder that runs stays.
+-- Makes room for a job that replaces the holder of its unique key; a holder that runs stays, and one that has ended is
+-- kept as what it is.
 local function replace(holder)
   local state = locate(holder)
-  if state == 'leased' then
-    return false
-  end
-  if state then
+  if state == 'ready' or state == 'scheduled' then
     unlink(holder, state)
     call('ZREM', expiring, holder)
     forget({ holder })
+    announce_end({ holder })
   end
-  return true
+  return state ~= 'leased'
 end
 
 local function enqueue(id, record, when, own, window, on_conflict, expiry)
@@ -76,23 +80,21 @@ local function enqueue(id, record, when, own, window, on_conflict, expiry)
   if window ~= '' then
     release_windows(now, 10)
   end
-  local holder = holder_of(record)
+  local key = key_of(record)
+  local holder = key and holder_of(key, now)
   if holder and not (on_conflict == 'replace' and replace(holder)) then
     return 'held ' .. holder
   end
   call('HSET', jobs, id, record)
-  if has_flag(record, UNIQUE_UNTIL_STARTED + UNIQUE_UNTIL_FINISHED + UNIQUE_WINDOW) then
-    call('HSET', unique, unique_key_of(record), id)
-    if window ~= '' then
-      call('ZADD', windows, now + tonumber(window), unique_key_of(record))
-    end
+  if key then
+    take_key(key, id, now, tonumber(window))
   end
   if expiry ~= '' then
     call('ZADD', expiring, now + tonumber(expiry), id)
   end
   local due = now
   if when ~= '' then
-    due = tonumber(string.sub(when, 2)) + (string.sub(when, 1, 1) == '+' and now or 0)
+    due = tonumber(sub(when, 2)) + (sub(when, 1, 1) == '+' and now or 0)
   end
   if due > now then
     call('ZADD', scheduled, due, id)
@@ -110,7 +112,7 @@ for at = first_other, #ARGV, OTHER_FIELDS do
     ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3] == '1', ARGV[at + 4], ARGV[at + 5], ARGV[at + 6])
 end
 
-call('HSET', producers, producer, string.format('%.0f %.0f', number, now))
+call('HSET', producers, producer, format('%.0f %.0f', number, now))
 if woken then
   wake_one()
 end

@@ -18,7 +18,7 @@ for at = FIRST, #ARGV do
     found[#found + 1] = { state, detail, call('HGET', jobs, id), call('HGET', tries, id),
       call('HGET', failures, id), call('HGET', progress, id) }
     if watch and (state == 'ready' or state == 'scheduled' or state == 'leased') then
-      call('HSET', watched, id, string.format('%.0f', now))
+      call('HSET', watched, id, format('%.0f', now))
     end
   else
     found[#found + 1] = false

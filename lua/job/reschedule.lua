@@ -19,7 +19,7 @@ if state ~= 'ready' and state ~= 'scheduled' then
 end
 local due = now
 if when ~= '' then
-  due = tonumber(string.sub(when, 2)) + (string.sub(when, 1, 1) == '+' and now or 0)
+  due = tonumber(sub(when, 2)) + (sub(when, 1, 1) == '+' and now or 0)
 end
 if due > now then
   unlink(id, state)

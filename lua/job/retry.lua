@@ -1,7 +1,7 @@
 -- Makes ended jobs ready again with all their attempts; redriving dead letters is this too.
 --
--- keys: meta jobs ready ranked withdrawn scheduled expiring leased held ended completed cancelled dead tries failures progress logs unique cancels wake watched
--- uses: clock record wake ready unique forget finish locate
+-- keys: meta jobs ready ranked withdrawn scheduled expiring leased held ended completed cancelled dead tries failures progress logs unique windows cancels wake watched
+-- uses: clock record wake ready unique windows forget finish locate
 -- argv: now or '', ms until the first, ms between one and the next (0: all at once), '1' dead letters only, then
 --       per job: id, new record or ''
 -- replies: {now, per job: ok | gone | <the state it is in>, 'held <id>' if its unique key is taken}
@@ -22,9 +22,11 @@ local function retry(id, edited)
   local record = edited ~= '' and edited or call('HGET', jobs, id)
   if has_flag(record, UNIQUE_UNTIL_STARTED + UNIQUE_UNTIL_FINISHED) then
     local key = unique_key_of(record)
-    if call('HSETNX', unique, key, id) == 0 then
-      return 'held ' .. call('HGET', unique, key)
+    local holder = holder_of(key, now)
+    if holder then
+      return 'held ' .. holder
     end
+    take_key(key, id, now)
   end
   unlink(id, state)
   call('HDEL', tries, id)

@@ -1,9 +1,27 @@
--- The ends of a job: completed and cancelled are lists in order of time with the result in `ended`, dead is a sorted
--- set by time. Each end trims what is over its count; trimming is bounded by what was added, so that a lowered count
--- is worked off over several calls.
+-- The ends of a job: completed and cancelled are lists in order of time, with the end in `ended`; dead is a sorted set by
+-- time. Each end trims what is over its count; trimming is bounded by what was added, so that a lowered count is worked
+-- off over several calls.
+--
+-- An end is a mark, the time in ms as nine digits to the base 36, and the result. `ending.rs` writes and reads
+-- it too; at this length an end without a result takes the smallest piece of memory there is.
 
 local COMPLETED, CANCELLED = 'c', 'x'
 local KEEP_ENDED, KEEP_DEAD = 1000, 10000
+local DIGITS = '0123456789abcdefghijklmnopqrstuvwxyz'
+
+local function end_of(mark, now, result)
+  local text = ''
+  for _ = 1, 9 do
+    local digit = now % 36
+    text = sub(DIGITS, digit + 1, digit + 1) .. text
+    now = math.floor(now / 36)
+  end
+  return mark .. text .. result
+end
+
+local function ended_at(outcome)
+  return tonumber(sub(outcome, 2, 10), 36)
+end
 
 local function trim_ended(list, length, keep, added)
   if length > keep then
@@ -25,22 +43,13 @@ local function announce_end(ids)
   end
 end
 
--- `results[i]` belongs to `ids[i]`; `mark` says which end it was.
-local function finish(list, mark, ids, results, now, keep)
-  if #ids == 0 then
-    return
-  end
+-- The ids and ends are `from[first]`, `from[first + 1]` and so on up to `from[last]`, in turn; `ids` are the ids alone.
+local function finish(list, ids, from, first, last, keep)
   keep = tonumber(keep or KEEP_ENDED)
   if keep == 0 then
     forget(ids)
   else
-    local prefix = mark .. string.format('%013d', now)
-    local fields = {}
-    for i, id in ipairs(ids) do
-      fields[2 * i - 1] = id
-      fields[2 * i] = prefix .. results[i]
-    end
-    call('HSET', ended, unpack(fields))
+    call('HSET', ended, unpack(from, first, last))
     trim_ended(list, call('RPUSH', list, unpack(ids)), keep, #ids)
   end
   announce_end(ids)
@@ -65,5 +74,5 @@ end
 
 -- Written as `failure.rs` reads it.
 local function expiry_failure(now)
-  return '{"kind":"expired","message":"not started before its expiry","at":' .. string.format('%.0f', now) .. '}'
+  return '{"kind":"expired","message":"not started before its expiry","at":' .. format('%.0f', now) .. '}'
 end

@@ -23,6 +23,6 @@ local function spend(settings, count, now)
   local interval = tonumber(settings.rate_interval)
   if interval and count > 0 then
     local full_at = math.max(tonumber(settings.rate_full_at or 0), now)
-    call('HSET', meta, 'rate_full_at', string.format('%.3f', full_at + count * interval))
+    call('HSET', meta, 'rate_full_at', format('%.3f', full_at + count * interval))
   end
 end

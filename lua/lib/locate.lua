@@ -11,7 +11,7 @@ local function locate(id)
   end
   local outcome = call('HGET', ended, id)
   if outcome then
-    return string.sub(outcome, 1, 1) == COMPLETED and 'completed' or 'cancelled', outcome
+    return sub(outcome, 1, 1) == COMPLETED and 'completed' or 'cancelled', outcome
   end
   local since = call('ZSCORE', dead, id)
   if since then

@@ -12,7 +12,7 @@ local function push_ready(id, record, front)
   if priority_of(record) == PLAIN_PRIORITY then
     call(front and 'LPUSH' or 'RPUSH', ready, id)
   else
-    call('ZADD', ranked, string.format('%.0f', rank(record, front)), id)
+    call('ZADD', ranked, format('%.0f', rank(record, front)), id)
   end
 end
 

@@ -5,14 +5,14 @@ local PLAIN_PRIORITY = 5
 local UNIQUE_UNTIL_STARTED, UNIQUE_UNTIL_FINISHED, UNIQUE_WINDOW, EXPIRES = 1, 2, 4, 8
 
 local function priority_of(record)
-  return string.byte(record, 2)
+  return byte(record, 2)
 end
 
 local function has_flag(record, flag)
-  local flags = string.byte(record, 3)
+  local flags = byte(record, 3)
   return flags ~= 0 and bit.band(flags, flag) ~= 0
 end
 
 local function unique_key_of(record)
-  return string.sub(record, 5, 4 + string.byte(record, 4))
+  return sub(record, 5, 4 + byte(record, 4))
 end

@@ -6,12 +6,12 @@ local function parse_tries(text)
     return 0, 0, 0, 0, 0
   end
   local failures, crashes, interruptions, snoozes, unhandled =
-    string.match(text, '^(%d+) (%d+) (%d+) (%d+) (%d+)$')
+    match(text, '^(%d+) (%d+) (%d+) (%d+) (%d+)$')
   return tonumber(failures), tonumber(crashes), tonumber(interruptions), tonumber(snoozes), tonumber(unhandled)
 end
 
 local function count_crash(text)
   local failures, crashes, interruptions, snoozes, unhandled = parse_tries(text)
-  local counted = string.format('%d %d %d %d %d', failures, crashes + 1, interruptions, snoozes, unhandled)
+  local counted = format('%d %d %d %d %d', failures, crashes + 1, interruptions, snoozes, unhandled)
   return counted, crashes + 1
 end

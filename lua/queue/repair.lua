@@ -33,7 +33,7 @@ local function repair_unlisted(id)
   local token = call('HGET', leased, id)
   if token then
     call('HDEL', leased, id)
-    call('HINCRBY', held, string.match(token, '^[^.]+'), -1)
+    call('HINCRBY', held, match(token, '^[^.]+'), -1)
     found = found + 1
   end
   return math.min(found, 1)
@@ -59,7 +59,7 @@ end
 if kind == 'holder' then
   local counts = {}
   for _, token in ipairs(call('HVALS', leased)) do
-    local worker = string.match(token, '^[^.]+')
+    local worker = match(token, '^[^.]+')
     counts[worker] = (counts[worker] or 0) + 1
   end
   for at = FIRST, #ARGV do

@@ -25,7 +25,7 @@ local function trim_by_age(list, age)
   local over = {}
   for _, id in ipairs(oldest) do
     local outcome = call('HGET', ended, id)
-    if outcome and tonumber(string.sub(outcome, 2, 14)) > now - age then
+    if outcome and ended_at(outcome) > now - age then
       break
     end
     over[#over + 1] = id
@@ -61,11 +61,11 @@ release_windows(now, limit)
 
 local page = call('HSCAN', producers, call('HGET', meta, 'producers_cursor') or '0', 'COUNT', limit)
 for i = 1, #page[2], 2 do
-  if tonumber(string.match(page[2][i + 1], '%d+$')) < now - KEEP_PRODUCER_MS then
+  if tonumber(match(page[2][i + 1], '%d+$')) < now - KEEP_PRODUCER_MS then
     call('HDEL', producers, page[2][i])
   end
 end
-call('HSET', meta, 'producers_cursor', page[1], 'swept_at', string.format('%.0f', now))
+call('HSET', meta, 'producers_cursor', page[1], 'swept_at', format('%.0f', now))
 
 promote(now, limit)
 if call('EXISTS', ready, ranked) > 0 then

@@ -27,7 +27,7 @@ if call('EXISTS', cancels) == 1 then
     local token = call('HGET', leased, all[i])
     if token ~= all[i + 1] then
       call('HDEL', cancels, all[i])
-    elseif string.match(token, '^[^.]+') == worker then
+    elseif match(token, '^[^.]+') == worker then
       asked[#asked + 1] = all[i]
     end
   end

@@ -23,7 +23,7 @@ for at = FIRST, #ARGV, FIELDS do
     if #log > most then
       -- The oldest lines go, whole lines only.
       local cut = string.find(log, '\n', #log - most, true)
-      log = string.sub(log, cut + 1)
+      log = sub(log, cut + 1)
     end
     call('HSET', logs, id, log)
   end

@@ -2,22 +2,25 @@
 --
 -- keys: meta workers leased held jobs ready ranked withdrawn scheduled expiring tries failures progress logs ended completed cancelled dead unique wake watched
 -- uses: clock memory record tries wake ready promote unique forget finish limit
--- argv: now or '', worker id, token for what is leased now, free slots, count of completed jobs, then
---       per completed job: id, token, result; per other outcome: kind, id, token, delay in ms, tries, failure or result;
+-- argv: now or '', worker id, token for what is leased now, free slots, count of tokens that completed jobs were leased with,
+--       then per token: token, count of jobs; in the same order per completed job: id, end as `ended` keeps it;
+--       then per other outcome: kind, id, token, delay in ms, tries, failure or end
 --       kinds: complete (a job with a unique key) | retry | snooze | hand_back | dead | discard | cancel
 -- replies: {now, code, held, next, more, ids, records, tries, stale ids}
 --          code: ok | paused | lapsed (the worker's entry ran out: nothing is leased)
---          held: jobs the worker holds after this call; next: ms until a job falls due or a rate opens, -1 none;
+--          tries: empty if no job of the queue has any; held: jobs the worker holds after this call; next: ms until a job falls due or a rate opens, -1 none;
 --          more: 1 if ready jobs are left
 -- cost: O(outcomes + leased jobs); O(log n) for what is scheduled, has a priority, or ends dead
 -- holds: only the token a job was leased with can settle it, once; a worker whose entry ran out leases nothing.
 
 local now = now_ms(ARGV[1])
-local worker, token, ask, count = ARGV[2], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5])
-local FIRST, FIELDS, OTHER_FIELDS = 6, 3, 6
+local worker, token, ask, groups = ARGV[2], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5])
+local FIRST, OTHER_FIELDS = 6, 6
 local SETTINGS = { 'paused', 'keep_completed', 'keep_cancelled', 'keep_dead', 'concurrency',
   'rate_interval', 'rate_burst', 'rate_full_at' }
 local PROMOTE_AT_ONCE = 500
+-- Beyond what is asked for, entries that were withdrawn are skipped up to this many.
+local POP_AT_MOST = 2000
 
 write_despite_full_memory()
 local settings = {}
@@ -25,49 +28,69 @@ for i, value in ipairs(call('HMGET', meta, unpack(SETTINGS))) do
   settings[SETTINGS[i]] = value
 end
 
-local first_other = FIRST + FIELDS * count
-local stale, settled = {}, {}
+local stale = {}
 -- How many jobs each holder gives back: a worker settles what it leased under an earlier identity too.
 local given_back = {}
 
--- Ends the leases named by `ids` whose tokens are still theirs, and answers which those are.
-local function end_leases(ids, tokens)
-  local kept = {}
-  if #ids == 0 then
-    return kept
-  end
-  local current = call('HMGET', leased, unpack(ids))
-  local own = {}
-  for i, id in ipairs(ids) do
-    if current[i] == tokens[i] then
-      own[#own + 1] = id
-      kept[i] = true
-      local holder = string.match(tokens[i], '^[^.]+')
-      given_back[holder] = (given_back[holder] or 0) + 1
-    else
-      stale[#stale + 1] = id
-    end
-  end
-  if #own > 0 then
-    call('HDEL', leased, unpack(own))
-  end
-  return kept
+local function give_back(lease_token, count)
+  local holder = match(lease_token, '^[^.]+')
+  given_back[holder] = (given_back[holder] or 0) + count
 end
 
-local ids, tokens = {}, {}
-for i = 1, count do
-  ids[i] = ARGV[FIRST + FIELDS * (i - 1)]
-  tokens[i] = ARGV[FIRST + FIELDS * (i - 1) + 1]
+-- Ends the lease of one job if the token is still its own.
+local function end_lease(id, lease_token)
+  if call('HGET', leased, id) ~= lease_token then
+    stale[#stale + 1] = id
+    return false
+  end
+  call('HDEL', leased, id)
+  give_back(lease_token, 1)
+  return true
 end
-local kept = end_leases(ids, tokens)
-local results = {}
-for i = 1, count do
-  if kept[i] then
-    settled[#settled + 1] = ids[i]
-    results[#results + 1] = ARGV[FIRST + FIELDS * (i - 1) + 2]
+
+-- Where the completed jobs begin and end in ARGV.
+local first = FIRST + 2 * groups
+local last = first - 1
+for group = 1, groups do
+  last = last + 2 * ARGV[FIRST + 2 * group - 1]
+end
+
+-- All in a few commands, as long as no lease among them was lost.
+local function complete_together()
+  local ids, count = {}, 0
+  for at = first, last, 2 do
+    count = count + 1
+    ids[count] = ARGV[at]
+  end
+  local current, at = call('HMGET', leased, unpack(ids)), 0
+  for group = 1, groups do
+    local expected = ARGV[FIRST + 2 * group - 2]
+    for _ = 1, ARGV[FIRST + 2 * group - 1] do
+      at = at + 1
+      if current[at] ~= expected then
+        return false
+      end
+    end
+  end
+  call('HDEL', leased, unpack(ids))
+  for group = 1, groups do
+    give_back(ARGV[FIRST + 2 * group - 2], tonumber(ARGV[FIRST + 2 * group - 1]))
+  end
+  finish(completed, ids, ARGV, first, last, settings.keep_completed)
+  return true
+end
+
+if groups > 0 and not complete_together() then
+  local at = first
+  for group = 1, groups do
+    for _ = 1, ARGV[FIRST + 2 * group - 1] do
+      if end_lease(ARGV[at], ARGV[FIRST + 2 * group - 2]) then
+        finish(completed, { ARGV[at] }, ARGV, at, at + 1, settings.keep_completed)
+      end
+      at = at + 2
+    end
   end
 end
-finish(completed, COMPLETED, settled, results, now, settings.keep_completed)
 
 local function settle(kind, id, delay, attempts, detail)
   local record = call('HGET', jobs, id)
@@ -89,9 +112,9 @@ local function settle(kind, id, delay, attempts, detail)
   else
     release_unique(id, record, UNIQUE_UNTIL_STARTED + UNIQUE_UNTIL_FINISHED)
     if kind == 'complete' then
-      finish(completed, COMPLETED, { id }, { detail }, now, settings.keep_completed)
+      finish(completed, { id }, { id, detail }, 1, 2, settings.keep_completed)
     elseif kind == 'cancel' then
-      finish(cancelled, CANCELLED, { id }, { detail }, now, settings.keep_cancelled)
+      finish(cancelled, { id }, { id, detail }, 1, 2, settings.keep_cancelled)
     else
       forget({ id })
       announce_end({ id })
@@ -99,8 +122,8 @@ local function settle(kind, id, delay, attempts, detail)
   end
 end
 
-for at = first_other, #ARGV, OTHER_FIELDS do
-  if end_leases({ ARGV[at + 1] }, { ARGV[at + 2] })[1] then
+for at = last + 1, #ARGV, OTHER_FIELDS do
+  if end_lease(ARGV[at + 1], ARGV[at + 2]) then
     settle(ARGV[at], ARGV[at + 1], ARGV[at + 3], ARGV[at + 4], ARGV[at + 5])
   end
 end
@@ -110,6 +133,41 @@ for holder, number in pairs(given_back) do
   if holder == worker or call('HEXISTS', held, holder) == 1 then
     call('HINCRBY', held, holder, -number)
   end
+end
+
+-- Leaves out what has no record or has expired, and lets go of unique keys held until now.
+local function fit_to_run(taken, found)
+  local plain = true
+  for i = 1, #taken do
+    local record = found[i]
+    if not record or byte(record, 3) ~= 0 then
+      plain = false
+      break
+    end
+  end
+  if plain then
+    return taken, found
+  end
+  local leases, records = {}, {}
+  for i, id in ipairs(taken) do
+    local record = found[i]
+    if record then
+      release_unique(id, record, UNIQUE_UNTIL_STARTED)
+    end
+    if record and has_flag(record, EXPIRES) then
+      local expiry = call('ZSCORE', expiring, id)
+      call('ZREM', expiring, id)
+      if expiry and tonumber(expiry) <= now then
+        dead_letter(id, record, expiry_failure(now), now, settings.keep_dead)
+        record = false
+      end
+    end
+    if record then
+      leases[#leases + 1] = id
+      records[#records + 1] = record
+    end
+  end
+  return leases, records
 end
 
 -- Whether jobs were left behind because of the queue's own limits; then no other worker could take them either.
@@ -138,12 +196,21 @@ local function lease()
   if #taken > 0 then
     call('ZREM', ranked, unpack(taken))
   end
-  if #taken < room then
+  local popped = 0
+  while #taken < room and popped < POP_AT_MOST do
     local plain = call('LPOP', ready, room - #taken)
-    if plain then
-      local marks = call('EXISTS', withdrawn) == 1 and call('HMGET', withdrawn, unpack(plain)) or {}
+    if not plain then
+      break
+    end
+    popped = popped + #plain
+    if #taken == 0 and call('EXISTS', withdrawn) == 0 then
+      taken = plain
+    else
+      local marks, skipped = call('HMGET', withdrawn, unpack(plain)), {}
       for i, id in ipairs(plain) do
-        if marks[i] then
+        -- A mark stands for one entry, the older: the same job may be in the list a second time.
+        if marks[i] and not skipped[id] then
+          skipped[id] = true
           call('HDEL', withdrawn, id)
         else
           taken[#taken + 1] = id
@@ -162,47 +229,31 @@ local function lease()
     return 'ok', none, opens_in
   end
 
-  local found = call('HMGET', jobs, unpack(taken))
-  local leases, records, entries = {}, {}, {}
-  for i, id in ipairs(taken) do
-    local record = found[i]
-    if record and string.byte(record, 3) ~= 0 then
-      release_unique(id, record, UNIQUE_UNTIL_STARTED)
-      if has_flag(record, EXPIRES) then
-        local expiry = call('ZSCORE', expiring, id)
-        call('ZREM', expiring, id)
-        if expiry and tonumber(expiry) <= now then
-          dead_letter(id, record, expiry_failure(now), now, settings.keep_dead)
-          record = false
-        end
-      end
-    end
-    if record then
-      leases[#leases + 1] = id
-      records[#records + 1] = record
-      entries[#entries + 1] = id
-      entries[#entries + 1] = token
-    end
-  end
+  local leases, records = fit_to_run(taken, call('HMGET', jobs, unpack(taken)))
   if #leases == 0 then
     return 'ok', none, opens_in
+  end
+  local entries = {}
+  for i = 1, #leases do
+    entries[2 * i - 1] = leases[i]
+    entries[2 * i] = token
   end
   call('HSET', leased, unpack(entries))
   call('HINCRBY', held, worker, #leases)
   spend(settings, #leases, now)
-  return 'ok', { leases, records, call('HMGET', tries, unpack(leases)) }, opens_in
+  local counts = call('EXISTS', tries) == 1 and call('HMGET', tries, unpack(leases)) or {}
+  return 'ok', { leases, records, counts }, opens_in
 end
 
 local code, found, opens_in = lease()
 local next_in = opens_in
-local first = call('ZRANGE', scheduled, 0, 0, 'WITHSCORES')
-if first[2] then
-  local due_in = math.max(tonumber(first[2]) - now, 0)
+local due = call('ZRANGE', scheduled, 0, 0, 'WITHSCORES')[2]
+if due then
+  local due_in = math.max(tonumber(due) - now, 0)
   next_in = next_in < 0 and due_in or math.min(next_in, due_in)
 end
 local more = call('EXISTS', ready, ranked) > 0 and 1 or 0
 if more == 1 and code == 'ok' and not limited then
   wake_one()
 end
-local holding = tonumber(call('HGET', held, worker) or 0)
-return { now, code, holding, next_in, more, found[1], found[2], found[3], stale }
+return { now, code, tonumber(call('HGET', held, worker) or 0), next_in, more, found[1], found[2], found[3], stale }

@@ -17,7 +17,7 @@ assemble_scripts() {
       { text = text $0 "\n" }
       END {
         print "-- luacheck: push ignore 211 431"
-        print "local call = redis.call"
+        print "local call, byte, sub, match, format, unpack = redis.call, string.byte, string.sub, string.match, string.format, unpack"
         count = split(keys, key, " ")
         for (i = 1; i <= count; i++) print "local " key[i] " = KEYS[" i "]"
         count = split(uses, fragment, " ")

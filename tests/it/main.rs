@@ -3,6 +3,8 @@
 mod bad_input;
 mod cancel;
 mod chaos;
+mod cluster;
+mod connections;
 mod crash;
 mod dead_letters;
 mod delayed;

@@ -157,8 +157,21 @@ pub(crate) struct Story {
 }
 
 impl Story {
+    /// On a server of its own; or, when this program was started to, in a namespace of its own on a given one.
     pub(crate) async fn begin() -> Self {
-        Self::on(RedisServer::start().await).await
+        match std::env::var("ERGATE_TEST_URL") {
+            Ok(url) => Self::at(&url).await,
+            Err(_) => Self::on(RedisServer::start().await).await,
+        }
+    }
+
+    /// In a namespace of its own on a server given by its address; `redis` is another server then.
+    pub(crate) async fn at(url: &str) -> Self {
+        let namespace =
+            format!("ergate:{}", uuid::Uuid::new_v4().simple()).parse().expect("the name is valid");
+        let client =
+            Client::builder().namespace(namespace).connect(url).await.expect("the server takes clients");
+        Self { redis: RedisServer::start().await, client, trace: Trace::default() }
     }
 
     pub(crate) async fn on(redis: RedisServer) -> Self {

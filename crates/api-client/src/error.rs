@@ -10,7 +10,7 @@ use redis::{ErrorKind, RedisError, ServerErrorKind};
 #[non_exhaustive]
 pub enum Error {
     /// No connection could be made.
-    #[error("redis at {address} cannot be reached after {tries} tries in {}", duration::show(*.after))]
+    #[error("redis at {address} cannot be reached after {} in {}", times(*.tries), duration::show(*.after))]
     Unreachable {
         /// Which address, without user and password.
         address: String,
@@ -152,7 +152,7 @@ impl Error {
     /// What to do about it, when that is known: one line for people.
     pub fn hint(&self) -> Option<String> {
         Some(match self {
-            Self::Unreachable { source, .. } | Self::Redis { source, .. } if says(source, "NOAUTH") || says(source, "WRONGPASS") => "give user and password in the URL: redis://user:password@host".to_owned(),
+            Self::Unreachable { source, .. } | Self::Redis { source, .. } if source.kind() == ErrorKind::AuthenticationFailed || says(source, "NOAUTH") || says(source, "WRONGPASS") => "give user and password in the URL: redis://user:password@host".to_owned(),
             Self::Unreachable { .. } => "start redis-server or valkey-server, or name another with --redis-url or REDIS_URL; `ergate dev` brings its own".to_owned(),
             Self::TimedOut { .. } => "look for slow commands with SLOWLOG GET, and at the network between here and there".to_owned(),
             Self::Redis { source, .. } if says(source, "NOPERM") => "give the user the rights README.md lists under \"ACL\"".to_owned(),
@@ -162,6 +162,10 @@ impl Error {
             _ => return None,
         })
     }
+}
+
+fn times(tries: u32) -> String {
+    if tries == 1 { "1 try".to_owned() } else { format!("{tries} tries") }
 }
 
 fn says(error: &RedisError, word: &str) -> bool {

@@ -1,6 +1,6 @@
 //! What is known of one job.
 
-use ergate_shared::{FailureRecord, JobId, JobRecord, JobState, QueueName, Tries};
+use ergate_shared::{FailureRecord, JobId, JobRecord, JobState, QueueName, Tries, ending};
 use redis::{FromRedisValue, ParsingError, Value};
 use serde_json::value::RawValue;
 
@@ -64,9 +64,9 @@ impl JobView {
     pub(crate) fn new(queue: QueueName, id: JobId, found: Inspected) -> Result<Self, Error> {
         let state: JobState = found.state.parse()?;
         let detail = String::from_utf8_lossy(&found.detail).into_owned();
-        let outcome = matches!(state, JobState::Completed | JobState::Cancelled).then(|| Outcome {
-            at: detail.get(1..14).and_then(|at| at.parse().ok()).unwrap_or(0),
-            detail: detail.get(14..).unwrap_or_default().to_owned(),
+        let outcome = matches!(state, JobState::Completed | JobState::Cancelled).then(|| {
+            let (at, result) = ending::read(&detail);
+            Outcome { at, detail: result.to_owned() }
         });
         Ok(Self {
             id,

@@ -54,10 +54,15 @@ impl Verb {
 }
 
 /// Does it.
-pub(crate) async fn run(verb: Verb, connection: &Connection, output: Output) -> anyhow::Result<()> {
+pub(crate) async fn run(
+    verb: Verb,
+    connection: &Connection,
+    output: Output,
+    log: Option<String>,
+) -> anyhow::Result<()> {
     match verb {
-        Verb::Dev(dev) => dev.run(connection, output).await,
-        Verb::Worker(worker) => worker.run(connection, output).await,
+        Verb::Dev(dev) => dev.run(connection, output, log).await,
+        Verb::Worker(worker) => worker.run(connection, output, log).await,
         Verb::Enqueue(enqueue) => enqueue.run(connection, output).await,
         Verb::Job(job) => job.run(connection, output).await,
         Verb::Queue(queue) => queue.run(connection, output).await,

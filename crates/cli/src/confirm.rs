@@ -13,9 +13,11 @@ pub(crate) fn deletion(what: &str, name: &str, yes: bool) -> anyhow::Result<()> 
         return Ok(());
     }
     if !std::io::stdin().is_terminal() {
-        return Err(Refusal::usage(format!("this deletes {what} for good, and nobody is here to confirm it"))
-            .hint("pass --yes")
-            .into());
+        return Err(Refusal::usage(format!(
+            "this deletes {what} for good, and nobody is here to confirm it"
+        ))
+        .hint("pass --yes")
+        .into());
     }
     anstream::eprintln!("{YELLOW}This deletes {what} for good.{YELLOW:#}");
     anstream::eprint!("Type {BOLD}{name}{BOLD:#} to go on: ");

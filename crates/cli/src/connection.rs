@@ -21,7 +21,7 @@ pub(crate) struct Connection {
     ///
     /// One server (`redis://user:password@host:6379/0`, `rediss://` over TLS, `unix:///path`), a cluster
     /// (`redis+cluster://host:7000,host:7001`) or Sentinels (`redis+sentinel://host:26379/primary`).
-    #[arg(long, value_name = "URL", env = "REDIS_URL", hide_env_values = true, global = true)]
+    #[arg(long, value_name = "URL", env = "REDIS_URL", global = true)]
     redis_url: Option<String>,
 
     /// What every key begins with
@@ -69,6 +69,16 @@ impl Connection {
     /// The same, elsewhere.
     pub(crate) fn at(&self, url: String) -> Self {
         Self { redis_url: Some(url), ..self.clone() }
+    }
+
+    /// The same for a worker in this process.
+    pub(crate) fn of_worker(&self) -> ergate_worker::binary::Connection {
+        ergate_worker::binary::Connection {
+            redis_url: Some(self.url()),
+            namespace: self.namespace.to_string(),
+            connect_timeout: duration::show(self.connect_timeout),
+            allow_eviction: self.allow_eviction,
+        }
     }
 
     /// A client with these options, to be connected.

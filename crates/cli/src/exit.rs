@@ -10,6 +10,8 @@
 
 use std::{fmt, io, process::ExitCode};
 
+use ergate_worker::binary::exit as worker;
+
 use crate::output::{BOLD, CYAN, RED};
 
 /// Why a program ends, as a number for scripts.
@@ -100,12 +102,26 @@ pub(crate) fn of(outcome: anyhow::Result<()>) -> ExitCode {
 /// Writes the chain of causes and one hint to stderr.
 pub(crate) fn say(error: &anyhow::Error) {
     anstream::eprintln!("{RED}{BOLD}error:{RED:#}{BOLD:#} {error}");
-    for cause in error.chain().skip(1) {
-        anstream::eprintln!("  caused by: {cause}");
+    let mut said = error.to_string();
+    for cause in error.chain().skip(1).map(words) {
+        // Wrapped errors often repeat the one inside.
+        if cause != said {
+            anstream::eprintln!("  caused by: {cause}");
+        }
+        said = cause;
     }
     if let Some(hint) = hint(error) {
         anstream::eprintln!("{CYAN}{BOLD}hint:{CYAN:#}{BOLD:#} {hint}");
     }
+}
+
+/// What a cause says. Redis answers each command of a pipeline on its own, most often all with the same error.
+fn words(cause: &(dyn std::error::Error + 'static)) -> String {
+    let first = cause.downcast_ref::<redis::RedisError>().and_then(|error| {
+        let errors = error.clone().into_server_errors()?;
+        errors.first().map(|(_, error)| error.to_string())
+    });
+    first.unwrap_or_else(|| cause.to_string())
 }
 
 /// The code of an error: that of the outermost cause that has one.
@@ -122,26 +138,42 @@ pub(crate) fn code(error: &anyhow::Error) -> Code {
         }
         cause.downcast_ref::<ergate_shared::Error>().map(contract_code)
     };
-    error.chain().find_map(known).unwrap_or(Code::Failed)
+    error.chain().find_map(known).unwrap_or_else(|| match worker::code(error) {
+        worker::Code::Failed => Code::Failed,
+        worker::Code::Usage => Code::Usage,
+        worker::Code::Unreachable => Code::Unreachable,
+        worker::Code::NotFound => Code::NotFound,
+    })
 }
 
 fn client_code(error: &ergate_client::Error) -> Code {
     use ergate_client::Error;
     match error {
-        _ if error.is_connection() => Code::Unreachable,
+        _ if error.is_connection() || lets_nobody_in(error) => Code::Unreachable,
         _ if error.is_not_found() => Code::NotFound,
-        Error::Address { .. } | Error::TooLarge { .. } | Error::Payload { .. } | Error::Option(_) => Code::Usage,
+        Error::Address { .. } | Error::TooLarge { .. } | Error::Payload { .. } | Error::Option(_) => {
+            Code::Usage
+        }
         Error::Contract(error) => contract_code(error),
         _ => Code::Failed,
     }
 }
 
+/// Whether the server wants a password, or another one: to a script that is the same as no server.
+fn lets_nobody_in(error: &ergate_client::Error) -> bool {
+    let ergate_client::Error::Redis { source, .. } = error else { return false };
+    let text = words(source);
+    text.contains("NOAUTH") || text.contains("WRONGPASS")
+}
+
 fn contract_code(error: &ergate_shared::Error) -> Code {
     use ergate_shared::Error;
     match error {
-        Error::Name { .. } | Error::Priority(_) | Error::Duration { .. } | Error::Backoff(_) | Error::State(_) => {
-            Code::Usage
-        }
+        Error::Name { .. }
+        | Error::Priority(_)
+        | Error::Duration { .. }
+        | Error::Backoff(_)
+        | Error::State(_) => Code::Usage,
         _ => Code::Failed,
     }
 }
@@ -154,15 +186,13 @@ fn hint(error: &anyhow::Error) -> Option<String> {
         }
         let error = cause.downcast_ref::<Error>()?;
         match error {
-            Error::Duplicate { queue, holder, .. } => {
-                Some(format!("look at the holder with `ergate job show {queue} {holder}`, or choose another key"))
-            }
-            Error::Server(message) if message.contains("maxmemory-policy") => {
-                Some("`redis-cli CONFIG SET maxmemory-policy noeviction`, or pass --allow-eviction and risk it".to_owned())
-            }
-            Error::WrongState { id, state, action } if state.is_ended() && *action != "retried" => {
-                Some(format!("`ergate job retry QUEUE {id}` makes an ended job ready again"))
-            }
+            Error::Duplicate { queue, holder, .. } => Some(format!(
+                "look at the holder with `ergate job show {queue} {holder}`, or choose another key"
+            )),
+            Error::Server(message) if message.contains("maxmemory-policy") => Some(
+                "`redis-cli CONFIG SET maxmemory-policy noeviction`, or pass --allow-eviction and risk it"
+                    .to_owned(),
+            ),
             Error::TooLarge { .. } => Some("--payload-limit raises it for one call".to_owned()),
             _ => error.hint(),
         }

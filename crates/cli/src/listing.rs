@@ -20,7 +20,8 @@ pub(crate) fn jobs(state: JobState, views: &[JobView], clock: Clock) -> String {
         JobState::Cancelled => &[Column::Word("ended"), Column::Prose("reason")],
         JobState::Dead => &[Column::Word("died"), Column::Word("kind"), Column::Prose("message")],
     };
-    let mut table = Table::new([Column::Word("id"), Column::Word("name")].into_iter().chain(columns.iter().copied()));
+    let mut table =
+        Table::new([Column::Word("id"), Column::Word("name")].into_iter().chain(columns.iter().copied()));
     for view in views {
         let name = if view.name().is_empty() { Cell::styled("unreadable", RED) } else { view.name().into() };
         table.row([view.id.as_str().into(), name].into_iter().chain(details(state, view, clock)));
@@ -35,7 +36,9 @@ fn details(state: JobState, view: &JobView, clock: Clock) -> Vec<Cell> {
     let detail = || Cell::from(shortened(ended.map(|outcome| outcome.detail.as_str()).unwrap_or_default()));
     let record = view.record.as_ref().ok();
     match state {
-        JobState::Scheduled => vec![view.at.map(|at| clock.relative(at)).unwrap_or_default().into(), failures],
+        JobState::Scheduled => {
+            vec![view.at.map(|at| clock.relative(at)).unwrap_or_default().into(), failures]
+        }
         JobState::Ready => vec![
             record.map(|record| record.priority.to_string()).unwrap_or_default().into(),
             Cell::styled(record.map(|record| clock.relative(record.enqueued_at)).unwrap_or_default(), DIM),

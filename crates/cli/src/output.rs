@@ -3,6 +3,7 @@
 //! Results go to stdout, everything about how it goes to stderr. Colours are written always and taken out by `anstream`
 //! where they do not belong: no terminal, `NO_COLOR`, `--color never`.
 
+mod indented;
 mod table;
 mod time;
 
@@ -19,8 +20,9 @@ use ergate_shared::JobState;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
+pub(crate) use indented::indented;
 pub(crate) use table::{Cell, Column, Table};
-pub(crate) use time::{Clock, about, short};
+pub(crate) use time::{Clock, about, moment, short};
 
 pub(crate) const BOLD: Style = Style::new().bold();
 pub(crate) const DIM: Style = Style::new().dimmed();
@@ -138,6 +140,33 @@ pub(crate) fn bytes(number: u64) -> String {
     }
 }
 
+/// How wide the terminal is; `None` where stdout is none.
+pub(crate) fn width() -> Option<usize> {
+    comfy_table::Table::new().width().map(usize::from)
+}
+
+/// Prose behind a mark, wrapped to the terminal, with its further lines `indent` columns in.
+pub(crate) fn hanging(before: &str, indent: usize, prose: &str, after: &str) -> String {
+    let room = width().map_or(usize::MAX, |width| width.saturating_sub(indent).max(20));
+    format!("{before}{}{after}", wrapped(prose, room).join(&format!("\n{:indent$}", "")))
+}
+
+fn wrapped(prose: &str, room: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in prose.split(' ') {
+        let line = lines.last_mut().expect("there is always one");
+        if line.is_empty() {
+            line.push_str(word);
+        } else if line.chars().count() + 1 + word.chars().count() <= room {
+            line.push(' ');
+            line.push_str(word);
+        } else {
+            lines.push(word.to_owned());
+        }
+    }
+    lines
+}
+
 /// Text from outside that must not move the cursor or change colours: control characters are shown as what they are.
 pub(crate) fn harmless(text: &str) -> Cow<'_, str> {
     let harmful = |c: char| c.is_control() && c != '\n' && c != '\t';
@@ -152,9 +181,10 @@ pub(crate) fn harmless(text: &str) -> Cow<'_, str> {
 
 /// A bar on stderr for work of known length; nothing is drawn outside terminals.
 pub(crate) fn bar(length: u64, doing: &str) -> ProgressBar {
-    let style = ProgressStyle::with_template("{msg} {bar:30.cyan/dim} {human_pos}/{human_len} {per_sec} {eta}")
-        .expect("the template is constant")
-        .progress_chars("━━╌");
+    let style =
+        ProgressStyle::with_template("{msg} {bar:30.cyan/dim} {human_pos}/{human_len} {per_sec} {eta}")
+            .expect("the template is constant")
+            .progress_chars("━━╌");
     let bar = ProgressBar::new(length).with_style(style).with_message(doing.to_owned());
     bar.enable_steady_tick(Duration::from_millis(100));
     bar
@@ -162,7 +192,8 @@ pub(crate) fn bar(length: u64, doing: &str) -> ProgressBar {
 
 /// A spinner on stderr for work of unknown length; nothing is drawn outside terminals.
 pub(crate) fn spinner(doing: &str) -> ProgressBar {
-    let style = ProgressStyle::with_template("{spinner:.cyan} {msg} {elapsed:.dim}").expect("the template is constant");
+    let style = ProgressStyle::with_template("{spinner:.cyan} {msg} {elapsed:.dim}")
+        .expect("the template is constant");
     let spinner = ProgressBar::new_spinner().with_style(style).with_message(doing.to_owned());
     spinner.enable_steady_tick(Duration::from_millis(100));
     spinner
@@ -198,6 +229,12 @@ mod tests {
     fn one_is_not_many() {
         assert_eq!(counted(1, "job"), "1 job");
         assert_eq!(counted(2_000, "job"), "2,000 jobs");
+    }
+
+    #[test]
+    fn prose_wraps_between_words() {
+        assert_eq!(wrapped("one two three", 7), ["one two", "three"]);
+        assert_eq!(wrapped("overlong", 3), ["overlong"]);
     }
 
     #[test]

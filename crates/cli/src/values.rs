@@ -129,7 +129,10 @@ pub(crate) fn json(text: &str) -> Result<serde_json::Value, String> {
 /// Reads a number of jobs per second, above 0.
 pub(crate) fn per_second(text: &str) -> Result<f64, String> {
     let number = text.strip_suffix("/s").unwrap_or(text).parse::<f64>();
-    number.ok().filter(|rate| *rate > 0.0 && rate.is_finite()).ok_or_else(|| "write a number above 0".to_owned())
+    number
+        .ok()
+        .filter(|rate| *rate > 0.0 && rate.is_finite())
+        .ok_or_else(|| "write a number above 0".to_owned())
 }
 
 #[cfg(test)]

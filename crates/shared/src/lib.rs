@@ -7,13 +7,14 @@
 //! |---|---|
 //! | [`name`], [`id`] | validated names of queues and jobs, ids of jobs and workers |
 //! | [`job`], [`backoff`], [`priority`], [`duration`] | what a job type declares |
-//! | [`record`], [`tries`], [`failure`], [`state`] | what Redis keeps about a job |
+//! | [`record`], [`tries`], [`failure`], [`ending`], [`state`] | what Redis keeps about a job |
 //! | [`key`], [`script`] | every Redis key and every script |
 //! | [`stock`] | the jobs `ergate-worker` performs out of the box |
 
 pub mod backoff;
 pub mod clock;
 pub mod duration;
+pub mod ending;
 pub mod error;
 pub mod failure;
 pub mod id;

@@ -31,7 +31,9 @@ pub struct Call {
     ends: Vec<usize>,
 }
 
-const PRELUDE: &str = "local call = redis.call\n";
+/// Names that every script uses often enough for a look-up in a table to be felt.
+const PRELUDE: &str = "local call, byte, sub, match, format, unpack = \
+     redis.call, string.byte, string.sub, string.match, string.format, unpack\n";
 
 impl Script {
     fn assemble(name: &'static str, source: &'static str) -> Self {

@@ -55,14 +55,18 @@ pub(crate) struct Seat {
     /// When the first of all workers' leases in this queue runs out, for the reaper.
     pub(crate) reap: tokio::sync::Notify,
     pub(crate) reap_at: Mutex<Option<Instant>>,
-    /// The last lease round trip that was answered.
+    /// The last turn that was answered.
     pub(crate) last_turn: Mutex<Instant>,
+    /// Whether the last turn was not.
+    pub(crate) turn_fails: AtomicBool,
     lease: Mutex<Lease>,
 }
 
 #[derive(Debug)]
 struct Lease {
     worker: Option<WorkerId>,
+    /// When it was last extended.
+    extended_at: Instant,
     /// Until when the lease surely runs, by this process' clock.
     safe_until: Instant,
 }
@@ -86,7 +90,8 @@ impl Seat {
             reap: tokio::sync::Notify::new(),
             reap_at: Mutex::new(None),
             last_turn: Mutex::new(now),
-            lease: Mutex::new(Lease { worker: None, safe_until: now }),
+            turn_fails: AtomicBool::new(false),
+            lease: Mutex::new(Lease { worker: None, extended_at: now, safe_until: now }),
         };
         (Arc::new(seat), receiver)
     }
@@ -107,14 +112,27 @@ impl Seat {
 
     /// Takes an id that Redis has just entered, with a lease from `since`.
     pub(crate) fn joined(&self, worker: WorkerId, since: Instant, lease: Duration) {
-        *self.lease() = Lease { worker: Some(worker), safe_until: since + safe_part(lease) };
+        *self.lease() =
+            Lease { worker: Some(worker), extended_at: since, safe_until: since + safe_part(lease) };
     }
 
     /// Takes note of a heartbeat sent at `since`.
     pub(crate) fn extended(&self, worker: &WorkerId, since: Instant, lease: Duration) {
         let mut held = self.lease();
         if held.worker.as_ref() == Some(worker) {
+            held.extended_at = since;
             held.safe_until = since + safe_part(lease);
+        }
+    }
+
+    /// The last lease round trip that was answered: a turn or a heartbeat, but only a turn as long as turns fail. A worker
+    /// with all slots taken, or with nothing to do, makes no turns.
+    pub(crate) fn last_answer(&self) -> Instant {
+        let last_turn = *self.last_turn.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.turn_fails.load(Ordering::Relaxed) {
+            last_turn
+        } else {
+            last_turn.max(self.lease().extended_at)
         }
     }
 

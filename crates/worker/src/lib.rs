@@ -29,6 +29,8 @@ mod outcome;
 mod queue_loop;
 mod route;
 mod shutdown;
+#[cfg(feature = "binary")]
+pub mod stock;
 mod turn;
 mod upkeep;
 mod waiter;

@@ -535,11 +535,13 @@ impl QueueLoop {
     fn answered(&mut self) {
         self.pause = FIRST_PAUSE;
         *self.seat.last_turn.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+        self.seat.turn_fails.store(false, Ordering::Relaxed);
         self.metrics.connected(true);
     }
 
     fn failed(&mut self, error: &ergate_client::Error) {
         self.metrics.connected(!error.is_connection());
+        self.seat.turn_fails.store(true, Ordering::Relaxed);
         tracing::warn!(queue = %self.seat.queue, %error, source = std::error::Error::source(error).map(ToString::to_string), "redis call failed; it is tried again");
         self.not_before = Some(Instant::now() + self.pause);
         self.pause = (self.pause * 2).min(LONGEST_PAUSE);

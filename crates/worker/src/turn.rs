@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use ergate_client::{Error, Redis};
-use ergate_shared::{JobId, WorkerId, script};
+use ergate_shared::{JobId, WorkerId, ending, script};
 
 use crate::{
     identity::Seat,
@@ -46,23 +46,32 @@ pub(crate) async fn take(
     ask: usize,
     settlements: &[Settlement],
 ) -> Result<Turn, Error> {
-    let completed = || {
-        settlements.iter().filter_map(|settled| match &settled.action {
-            Action::Complete(result) => Some((settled, result)),
-            _ => None,
-        })
-    };
+    let mut groups: Vec<(&Arc<str>, Vec<(&JobId, &str)>)> = Vec::new();
+    for settled in settlements {
+        let Action::Complete(result) = &settled.action else { continue };
+        let entry = (&settled.id, result.as_str());
+        // Few tokens, so a search is quicker than a map.
+        match groups.iter_mut().find(|(token, _)| *token == &settled.token) {
+            Some((_, jobs)) => jobs.push(entry),
+            None => groups.push((&settled.token, vec![entry])),
+        }
+    }
     let mut call = script::WORKER_TURN
         .on(&seat.keys)
         .arg("")
         .arg(worker.as_str())
         .arg(token)
         .number(ask as u64)
-        .number(completed().count() as u64);
-    for (settled, result) in completed() {
-        call.push(settled.id.as_str());
-        call.push(settled.token.as_bytes());
-        call.push(result);
+        .number(groups.len() as u64);
+    for (token, jobs) in &groups {
+        call.push(token.as_bytes());
+        call.push(jobs.len().to_string());
+    }
+    let now = redis.now_ms();
+    let mut end = Vec::new();
+    for (id, result) in groups.iter().flat_map(|(_, jobs)| jobs) {
+        call.push(id.as_str());
+        call.push(ending::write(&mut end, ending::COMPLETED, now, result.as_bytes()));
     }
     for settled in settlements {
         let Action::Other { kind, delay, tries, detail, .. } = &settled.action else { continue };
@@ -71,7 +80,11 @@ pub(crate) async fn take(
         call.push(settled.token.as_bytes());
         call.push(delay.as_millis().to_string());
         call.push(tries.map(ergate_shared::Tries::to_text).unwrap_or_default());
-        call.push(detail);
+        match *kind {
+            "complete" => call.push(ending::write(&mut end, ending::COMPLETED, now, detail)),
+            "cancel" => call.push(ending::write(&mut end, ending::CANCELLED, now, detail)),
+            _ => call.push(detail),
+        }
     }
     type Reply = (u64, String, u64, i64, u64, Vec<String>, Vec<Vec<u8>>, Vec<Option<String>>, Vec<String>);
     let (now, code, held, next, more, ids, records, tries, stale): Reply = redis.run(&call).await?;
@@ -81,6 +94,7 @@ pub(crate) async fn take(
         "lapsed" => Code::Lapsed,
         _ => return Err(ergate_shared::Error::Reply { script: "worker/turn", reply: code }.into()),
     };
+    let tries = tries.into_iter().chain(std::iter::repeat(None));
     let leased = ids
         .into_iter()
         .zip(records)

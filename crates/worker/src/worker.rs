@@ -25,9 +25,10 @@ use crate::{
 };
 
 /// The shortest and longest lease.
-const LEASES: std::ops::RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(3600);
+pub(crate) const LEASES: std::ops::RangeInclusive<Duration> =
+    Duration::from_secs(1)..=Duration::from_secs(3600);
 /// The most slots of a queue in one process.
-const MOST_SLOTS: usize = 100_000;
+pub(crate) const MOST_SLOTS: usize = 100_000;
 
 /// Performs jobs: queues with their slots, handlers, and options.
 ///
@@ -354,10 +355,6 @@ impl Health {
     pub fn last_answer(&self) -> Option<Duration> {
         let seats = self.seats.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
-        seats
-            .as_ref()?
-            .iter()
-            .map(|seat| now - *seat.last_turn.lock().unwrap_or_else(PoisonError::into_inner))
-            .max()
+        seats.as_ref()?.iter().map(|seat| now - seat.last_answer()).max()
     }
 }

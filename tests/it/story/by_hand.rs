@@ -1,7 +1,10 @@
 //! A queue worked by hand: the scripts are called as a client and a worker call them, and every call says what time it is.
 
+use std::collections::BTreeMap;
+
 use ergate::{JobName, JobRecord, JobState, Priority, Tries, UniqueScope};
 use ergate_shared::{
+    ending,
     key::QueueKey,
     script::{self, Call},
 };
@@ -180,14 +183,14 @@ impl Leased {
         }
     }
 
-    /// As a worker does for a job without a unique key.
+    /// As a worker does: a job with a unique key that it lets go of at its end is told of apart.
     pub(crate) fn complete(&self, result: &str) -> Settle {
-        Settle { detail: result.to_owned(), ..self.settle("") }
-    }
-
-    /// As a worker does for a job with a unique key.
-    pub(crate) fn complete_unique(&self, result: &str) -> Settle {
-        Settle { detail: result.to_owned(), ..self.settle("complete") }
+        let unique = JobRecord::decode(&self.record).unwrap().unique;
+        let kind = match unique {
+            Some((UniqueScope::Started | UniqueScope::Finished, _)) => "complete",
+            _ => "",
+        };
+        Settle { detail: result.to_owned(), ..self.settle(kind) }
     }
 
     pub(crate) fn retry(&self, delay: u64) -> Settle {
@@ -275,7 +278,7 @@ impl ByHand {
         self.enqueue_all(&[entry]).await.remove(0)
     }
 
-    /// Sends the last call once more, as after a lost reply. The jobs have to be those of that call.
+    /// Sends the last call once more, as after a lost reply: the jobs have to be those of that call, and the time its time.
     pub(crate) async fn enqueue_again(&mut self, entries: &[Entry]) -> Vec<String> {
         let (code, outcomes) = self.enqueue_call(self.calls, entries).await;
         assert_eq!(code, "repeated");
@@ -351,10 +354,15 @@ impl ByHand {
             .arg(&token)
             .number(ask as u64)
             .number(completed().count() as u64);
+        // Each under a token of its own: the script takes any grouping.
+        for settle in completed() {
+            call.push(&settle.token);
+            call.push("1");
+        }
+        let (mut end, now) = (Vec::new(), self.now);
         for settle in completed() {
             call.push(&settle.id);
-            call.push(&settle.token);
-            call.push(&settle.detail);
+            call.push(ending::write(&mut end, ending::COMPLETED, now, settle.detail.as_ref()));
         }
         for settle in settles.iter().filter(|settle| !settle.kind.is_empty()) {
             call.push(settle.kind);
@@ -362,7 +370,15 @@ impl ByHand {
             call.push(&settle.token);
             call.push(settle.delay.to_string());
             call.push(settle.tries.map(Tries::to_text).unwrap_or_default());
-            call.push(&settle.detail);
+            match settle.kind {
+                "complete" => {
+                    call.push(ending::write(&mut end, ending::COMPLETED, now, settle.detail.as_ref()))
+                }
+                "cancel" => {
+                    call.push(ending::write(&mut end, ending::CANCELLED, now, settle.detail.as_ref()))
+                }
+                _ => call.push(&settle.detail),
+            }
         }
         type Reply =
             (u64, String, u64, i64, u64, Vec<String>, Vec<Vec<u8>>, Vec<Option<String>>, Vec<String>);
@@ -370,7 +386,7 @@ impl ByHand {
         let leased = ids
             .into_iter()
             .zip(records)
-            .zip(tries)
+            .zip(tries.into_iter().chain(std::iter::repeat(None)))
             .map(|((id, record), tries)| Leased {
                 id,
                 token: token.clone(),
@@ -381,13 +397,22 @@ impl ByHand {
         Turn { code, held, next, more: more == 1, leased, stale }
     }
 
-    /// Takes back what a worker held; answers `alive` or `ok`, and how many jobs went back and how many are dead.
-    pub(crate) async fn reap(&self, worker: &str, crash_limit: u32, held: &[Leased]) -> (String, u64, u64) {
+    /// Every lease with its token, by id.
+    pub(crate) async fn leases(&self) -> BTreeMap<String, String> {
+        let get = redis::cmd("HGETALL").arg(self.key(QueueKey::leased)).to_owned();
+        self.queue.client().redis().command("HGETALL", &get).await.unwrap()
+    }
+
+    /// Takes back what a worker holds, in the order of the ids; answers `alive` or `ok`, and how many jobs went back and how
+    /// many are dead.
+    pub(crate) async fn reap(&self, worker: &str, crash_limit: u32) -> (String, u64, u64) {
         let mut call =
             self.call(&script::WORKER_REAP).arg(worker).number(crash_limit).arg(failure("crashed")).arg("1");
-        for job in held {
-            call.push(&job.id);
-            call.push(&job.token);
+        for (id, token) in self.leases().await {
+            if token.split('.').next() == Some(worker) {
+                call.push(id);
+                call.push(token);
+            }
         }
         let (_, code, returned, dead): (u64, String, u64, u64) = self.run(&call).await;
         (code, returned, dead)

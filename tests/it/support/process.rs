@@ -100,6 +100,29 @@ impl Process {
     }
 }
 
+// impl Process
+
+impl Process {
+    /// Waits until the process ends by itself, for as long as a whole run of tests may take.
+    ///
+    /// # Panics
+    /// When the time is over, with the output so far.
+    pub(crate) async fn exited_within(&mut self, limit: std::time::Duration) -> ExitStatus {
+        let ended = async {
+            loop {
+                if let Some(status) = self.leash.exited().expect("the process is our child") {
+                    return status;
+                }
+                tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            }
+        };
+        match timeout(limit, ended).await {
+            Ok(status) => status,
+            Err(_) => panic!("the process has not ended after {limit:?}:\n{}", self.output()),
+        }
+    }
+}
+
 impl Drop for Process {
     fn drop(&mut self) {
         if thread::panicking() {

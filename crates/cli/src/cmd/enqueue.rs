@@ -7,7 +7,7 @@ use std::{path::PathBuf, time::Duration};
 use clap::{Args, ValueEnum};
 use ergate_client::{Client, Durability, Reached, Receipt, Unique};
 use ergate_shared::{
-    Backoff, DEFAULT_PAYLOAD_LIMIT, JobId, JobName, JobState, Priority, QueueName, duration, record::LONGEST_UNIQUE_KEY,
+    Backoff, JobId, JobName, JobState, Priority, QueueName, duration, record::LONGEST_UNIQUE_KEY,
 };
 use jiff::Timestamp;
 use serde_json::json;
@@ -97,7 +97,7 @@ pub(crate) struct Enqueue {
     #[arg(long, value_name = "LEVEL", value_parser = values::durability, default_value = "fast")]
     durability: Durability,
     /// The largest payload to take
-    #[arg(long, value_name = "SIZE", value_parser = values::size, default_value_t = DEFAULT_PAYLOAD_LIMIT)]
+    #[arg(long, value_name = "SIZE", value_parser = values::size, default_value = "512KiB")]
     payload_limit: usize,
     /// Wait this long for it to end, and print its result
     #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
@@ -187,7 +187,8 @@ impl Enqueue {
 
     /// A job with all the options.
     fn job(&self, client: &Client, payload: Vec<u8>) -> ergate_client::Enqueue {
-        let mut job = client.enqueue_raw(self.queue.clone(), self.name.clone(), payload).durability(self.durability);
+        let mut job =
+            client.enqueue_raw(self.queue.clone(), self.name.clone(), payload).durability(self.durability);
         if let Some(priority) = self.priority {
             job = job.priority(priority);
         }
@@ -239,7 +240,7 @@ impl Enqueue {
             (_, reached) => reached,
         };
         output::warn(format!(
-            "enqueued, and {} within two seconds instead of {}; `ergate doctor` says why",
+            "the job is enqueued, but within two seconds only `{}` was reached, not `{}`; `ergate doctor` may say why",
             level(reached),
             match self.durability {
                 Durability::Fsync => "fsync".to_owned(),
@@ -249,11 +250,17 @@ impl Enqueue {
         ));
     }
 
-    async fn wait(&self, client: &Client, receipt: &Receipt, within: Duration, output: Output) -> anyhow::Result<()> {
+    async fn wait(
+        &self,
+        client: &Client,
+        receipt: &Receipt,
+        within: Duration,
+        output: Output,
+    ) -> anyhow::Result<()> {
         let spinner = output::spinner(&format!("waiting for {}", receipt.id));
         let ended = receipt.job(client).ended(within).await;
         spinner.finish_and_clear();
-        let view = ended?;
+        let view = ended.map_err(|error| super::job::explained(error, &self.queue))?;
         if output.is_json() {
             let mut json = view.to_json();
             json["duplicate"] = receipt.duplicate.into();

@@ -1,13 +1,14 @@
 //! `ergate job`: one job at a time, by queue and id.
 
+mod log;
 mod show;
 
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
-use ergate_client::{Cancelled, Client, JobHandle, JobView};
+use ergate_client::{Cancelled, Client, Error, JobHandle, JobView};
 use ergate_shared::{JobId, JobState, QueueName, duration};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::{
     connection::Connection,
@@ -25,11 +26,11 @@ pub(crate) enum Job {
     /// Cancel jobs: at once if they wait, by asking their worker if they run
     Cancel(Cancel),
     /// Make ended jobs ready again, with all their attempts
-    Retry(Some),
+    Retry(Several),
     /// Run delayed jobs now
-    Promote(Some),
+    Promote(Several),
     /// Delete jobs and all that is kept about them; running ones are refused
-    Remove(Some),
+    Remove(Several),
     /// Wait until a job has ended, and print its result; ends with 1 if it did not complete
     Wait(Wait),
     /// The log lines a job's handler wrote
@@ -47,7 +48,7 @@ pub(crate) struct One {
 
 /// Jobs of one queue.
 #[derive(Debug, Args)]
-pub(crate) struct Some {
+pub(crate) struct Several {
     /// The queue they are in
     queue: QueueName,
     /// Their ids
@@ -59,7 +60,7 @@ pub(crate) struct Some {
 #[derive(Debug, Args)]
 pub(crate) struct Cancel {
     #[command(flatten)]
-    jobs: Some,
+    jobs: Several,
     /// Why, for those who look at them later
     #[arg(long, value_name = "TEXT", default_value = "cancelled from the command line")]
     reason: String,
@@ -99,27 +100,22 @@ impl Job {
                 })
                 .await
             }
-            Self::Retry(jobs) => jobs.each(&client, output, async |job| job.retry().await.map(|()| "ready")).await,
-            Self::Promote(jobs) => jobs.each(&client, output, async |job| job.promote().await.map(|()| "promoted")).await,
-            Self::Remove(jobs) => jobs.each(&client, output, async |job| job.remove().await.map(|()| "removed")).await,
-            Self::Wait(wait) => wait.run(&client, output).await,
-            Self::Log(job) => {
-                let job = job.of(&client)?;
-                let lines = job.log().await?;
-                if lines.is_empty() {
-                    // A job without a log is not the same as no job.
-                    job.get().await?;
-                }
-                if output.is_json() {
-                    return output.json(&lines);
-                }
-                lines.iter().try_for_each(|line| output.line(output::harmless(line)))
+            Self::Retry(jobs) => {
+                jobs.each(&client, output, async |job| job.retry().await.map(|()| "ready")).await
             }
+            Self::Promote(jobs) => {
+                jobs.each(&client, output, async |job| job.promote().await.map(|()| "promoted")).await
+            }
+            Self::Remove(jobs) => {
+                jobs.each(&client, output, async |job| job.remove().await.map(|()| "removed")).await
+            }
+            Self::Wait(wait) => wait.run(&client, output).await,
+            Self::Log(job) => log::print(&job.of(&client)?, output).await,
         }
     }
 }
 
-impl Some {
+impl Several {
     /// Does something to each job, whatever becomes of the others; ends with the code of the first that failed.
     async fn each(
         self,
@@ -132,20 +128,37 @@ impl Some {
         for id in &self.ids {
             let job = client.job(self.queue.as_str(), id.as_str())?;
             match act(job).await {
-                Ok(done) => output.either(&json!({"id": id, "queue": self.queue, "outcome": done}), sentence(done, id))?,
-                Err(error) if alone || error.is_connection() => return Err(error.into()),
+                Ok(done) => output
+                    .either(&json!({"id": id, "queue": self.queue, "outcome": done}), sentence(done, id))?,
+                Err(error) if alone || error.is_connection() => return Err(explained(error, &self.queue)),
                 Err(error) => {
-                    let error = error.into();
+                    let error = explained(error, &self.queue);
                     exit::say(&error);
-                    worst = worst.or(Option::Some(exit::code(&error)));
+                    worst = worst.or(Some(exit::code(&error)));
                 }
             }
         }
         match worst {
             None => Ok(()),
-            Option::Some(code) => Err(Quiet(code).into()),
+            Some(code) => Err(Quiet(code).into()),
         }
     }
+}
+
+/// Adds the command that helps, which takes the queue's name.
+pub(crate) fn explained(error: Error, queue: &QueueName) -> anyhow::Error {
+    let hint = match &error {
+        Error::NotEnded { id, .. } => format!("`ergate job wait {queue} {id}` goes on waiting"),
+        Error::WrongState { id, state: JobState::Leased, .. } => {
+            format!("it runs: `ergate job wait {queue} {id}`, or cancel it first")
+        }
+        Error::WrongState { id, state, .. } if state.is_ended() => {
+            format!("`ergate job retry {queue} {id}` makes any ended job ready again")
+        }
+        Error::WrongState { id, .. } => format!("`ergate job show {queue} {id}` tells what it waits for"),
+        _ => return error.into(),
+    };
+    Refusal::failed(error.to_string()).hint(hint).into()
 }
 
 fn sentence(done: &str, id: &JobId) -> String {
@@ -163,7 +176,7 @@ impl Wait {
         let spinner = output::spinner(&format!("waiting for {}", job.id()));
         let ended = job.ended(self.within.unwrap_or(duration::LONGEST)).await;
         spinner.finish_and_clear();
-        let view = ended?;
+        let view = ended.map_err(|error| explained(error, &self.job.queue))?;
         if output.is_json() {
             output.json(&view.to_json())?;
             return if view.state == JobState::Completed { Ok(()) } else { Err(Quiet(Code::Failed).into()) };
@@ -176,11 +189,11 @@ impl Wait {
 pub(crate) fn print_result(view: &JobView, output: Output) -> anyhow::Result<()> {
     let detail = view.outcome.as_ref().map(|outcome| outcome.detail.as_str()).unwrap_or_default();
     if view.state == JobState::Completed {
-        return match serde_json::from_str::<Value>(detail) {
-            // A handler that returns nothing has `null` as its result, which tells nobody anything.
-            Ok(Value::Null) => Ok(()),
-            Ok(result) => output.raw(output::harmless(&serde_json::to_string_pretty(&result)?)),
-            Err(_) => output.raw(output::harmless(detail)),
+        // A handler that returns nothing has `null` as its result, which tells nobody anything.
+        return if detail == "null" {
+            Ok(())
+        } else {
+            output.raw(output::harmless(&output::indented(detail)))
         };
     }
     let reason = view.failure.as_ref().map_or(detail, |failure| failure.message.as_str());

@@ -11,6 +11,7 @@ use crate::args;
 /// `ergate completions`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
+Install:
   bash  ergate completions bash > ~/.local/share/bash-completion/completions/ergate
   zsh   ergate completions zsh > \"${fpath[1]}/_ergate\"
   fish  ergate completions fish > ~/.config/fish/completions/ergate.fish")]
@@ -30,7 +31,7 @@ impl Completions {
 
 /// `ergate man`.
 #[derive(Debug, Args)]
-#[command(after_help = "  ergate man | man -l -")]
+#[command(after_help = "Read it at once:\n  ergate man | man -l -")]
 pub(crate) struct Man {
     /// Write `ergate.1`, `ergate-enqueue.1` and so on into this directory
     #[arg(long, value_name = "DIR")]
@@ -44,7 +45,8 @@ impl Man {
         match self.dir {
             Some(dir) => {
                 std::fs::create_dir_all(&dir).with_context(|| format!("directory {}", dir.display()))?;
-                clap_mangen::generate_to(command, &dir).with_context(|| format!("directory {}", dir.display()))
+                clap_mangen::generate_to(command, &dir)
+                    .with_context(|| format!("directory {}", dir.display()))
             }
             None => {
                 let mut text = Vec::new();

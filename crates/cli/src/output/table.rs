@@ -3,10 +3,7 @@
 use std::fmt::Write as _;
 
 use anstyle::{AnsiColor, Color, Style};
-use comfy_table::{
-    Attribute, CellAlignment, ColumnConstraint, ContentArrangement, Width,
-    presets::NOTHING,
-};
+use comfy_table::{Attribute, CellAlignment, ColumnConstraint, ContentArrangement, Width, presets::NOTHING};
 
 use super::{BOLD, DIM, harmless};
 
@@ -77,6 +74,11 @@ impl Table {
         self.rows.push(cells.into_iter().collect());
     }
 
+    /// Whether it fits the terminal with every word whole.
+    pub(crate) fn fits(&self) -> bool {
+        comfy_table::Table::new().width().is_none_or(|width| self.narrowest() <= width)
+    }
+
     /// The table as wide as the terminal allows; as wide as it needs where there is none.
     pub(crate) fn render(&self) -> String {
         let width = comfy_table::Table::new().width();
@@ -95,7 +97,8 @@ impl Table {
         let widths = self.columns.iter().enumerate().map(|(place, column)| {
             let longest = self.rows.iter().map(|row| row[place].text.chars().count()).max().unwrap_or(0);
             let natural = u16::try_from(longest.max(column.title().len())).unwrap_or(u16::MAX);
-            let needed = if matches!(column, Column::Prose(_)) { natural.min(NARROWEST_PROSE) } else { natural };
+            let needed =
+                if matches!(column, Column::Prose(_)) { natural.min(NARROWEST_PROSE) } else { natural };
             needed.saturating_add(GAP)
         });
         widths.fold(0_u16, u16::saturating_add).saturating_sub(GAP)
@@ -108,7 +111,9 @@ impl Table {
             table.set_width(width);
         }
         table.set_header(
-            self.columns.iter().map(|column| comfy_table::Cell::new(column.title()).add_attribute(Attribute::Dim)),
+            self.columns
+                .iter()
+                .map(|column| comfy_table::Cell::new(column.title()).add_attribute(Attribute::Dim)),
         );
         for row in &self.rows {
             table.add_row(row.iter().map(drawn));
@@ -124,7 +129,8 @@ impl Table {
                     drawn.set_cell_alignment(CellAlignment::Right);
                 }
                 Column::Prose(_) => {
-                    let longest = self.rows.iter().map(|row| row[place].text.chars().count()).max().unwrap_or(0);
+                    let longest =
+                        self.rows.iter().map(|row| row[place].text.chars().count()).max().unwrap_or(0);
                     let least = u16::try_from(longest).unwrap_or(u16::MAX).min(NARROWEST_PROSE) + GAP;
                     drawn.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(least)));
                 }
@@ -181,7 +187,8 @@ mod tests {
     use super::*;
 
     fn example() -> Table {
-        let mut table = Table::new([Column::Word("queue"), Column::Number("ready"), Column::Prose("message")]);
+        let mut table =
+            Table::new([Column::Word("queue"), Column::Number("ready"), Column::Prose("message")]);
         table.row(["mail".into(), "12".into(), "the server said that it was too busy for now".into()]);
         table.row(["http".into(), "1,000".into(), "".into()]);
         table

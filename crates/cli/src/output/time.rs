@@ -18,16 +18,16 @@ impl Clock {
 
     /// `2026-11-22 09:31:05 (3 minutes ago)`, by this machine's time zone.
     pub(crate) fn full(self, at: u64) -> String {
-        format!("{} ({})", local(at), self.relative(at))
+        format!("{} ({})", formatted(at, "%Y-%m-%d %H:%M:%S"), self.relative(at))
     }
 
     /// `3 minutes ago`, `in 2 hours`, `just now`.
     pub(crate) fn relative(self, at: u64) -> String {
-        let apart = about(Duration::from_millis(at.abs_diff(self.now)));
+        let apart = Duration::from_millis(at.abs_diff(self.now));
         match at.cmp(&self.now) {
-            _ if at.abs_diff(self.now) < 1_000 => "just now".to_owned(),
-            std::cmp::Ordering::Greater => format!("in {apart}"),
-            _ => format!("{apart} ago"),
+            _ if apart.as_secs() == 0 => "just now".to_owned(),
+            std::cmp::Ordering::Greater => format!("in {}", about(rounded(apart))),
+            _ => format!("{} ago", about(apart)),
         }
     }
 
@@ -37,9 +37,14 @@ impl Clock {
     }
 }
 
-fn local(at: u64) -> String {
+/// `2026-11-22 09:31:05.123`, for lines of a log.
+pub(crate) fn moment(at: u64) -> String {
+    formatted(at, "%Y-%m-%d %H:%M:%S%.3f")
+}
+
+fn formatted(at: u64, format: &str) -> String {
     let Ok(timestamp) = Timestamp::from_millisecond(at.cast_signed()) else { return format!("{at} ms") };
-    timestamp.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S").to_string()
+    timestamp.to_zoned(TimeZone::system()).strftime(format).to_string()
 }
 
 const UNITS: [(u64, &str, &str); 4] =
@@ -47,8 +52,19 @@ const UNITS: [(u64, &str, &str); 4] =
 
 /// Rounds down to one unit, as nobody needs the seconds of a day.
 fn split(duration: Duration) -> Option<(u64, &'static str, &'static str)> {
-    let seconds = duration.as_secs();
-    UNITS.into_iter().find(|(length, ..)| seconds >= *length).map(|(length, long, short)| (seconds / length, long, short))
+    let (length, long, short) = unit(duration)?;
+    Some((duration.as_secs() / length, long, short))
+}
+
+fn unit(duration: Duration) -> Option<(u64, &'static str, &'static str)> {
+    UNITS.into_iter().find(|(length, ..)| duration.as_secs() >= *length)
+}
+
+/// To the nearest of the unit it is told in, so that a delay of 10 minutes does not read as 9 at once.
+fn rounded(duration: Duration) -> Duration {
+    let Some((length, ..)) = unit(duration) else { return duration };
+    let millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX).saturating_add(length * 500);
+    Duration::from_secs(millis / 1_000 / length * length)
 }
 
 /// `3 minutes`.
@@ -78,6 +94,8 @@ mod tests {
 
         assert_eq!(clock.relative(10_000_000 - 180_000), "3 minutes ago");
         assert_eq!(clock.relative(10_000_000 + 7_300_000), "in 2 hours");
+        assert_eq!(clock.relative(10_000_000 + 599_999), "in 10 minutes");
+        assert_eq!(clock.relative(10_000_000 + 3_599_500), "in 1 hour");
         assert_eq!(clock.relative(10_000_400), "just now");
         assert_eq!(clock.relative(10_000_000 - 1_000), "1 second ago");
     }

@@ -1,6 +1,6 @@
-//! The flags of `ergate-worker`, each of them an environment variable too, and the values they stand for.
+//! The flags of `ergate-worker`, each of them an environment variable too, taken as text.
 //!
-//! Flags are taken as text and read by [`Options::check`], so that everything that is wrong with them is said at once.
+//! They are read by `Settings::check`, so that everything that is wrong with them is said at once.
 
 use std::path::PathBuf;
 
@@ -159,15 +159,9 @@ pub struct Work {
     )]
     pub metrics: String,
 
-    /// /readyz is 503 once the last answer of Redis is older than this
-    #[arg(
-        long,
-        value_name = "DURATION",
-        env = "ERGATE_READY_WITHIN",
-        default_value = "15s",
-        help_heading = "Watching"
-    )]
-    pub ready_within: String,
+    /// /readyz is 503 once the last answer of Redis is older than this [default: 15s, or the lease if longer]
+    #[arg(long, value_name = "DURATION", env = "ERGATE_READY_WITHIN", help_heading = "Watching")]
+    pub ready_within: Option<String>,
 
     /// How log lines look: text or json
     #[arg(

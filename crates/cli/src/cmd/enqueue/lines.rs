@@ -33,7 +33,9 @@ pub(super) fn read_all(path: Option<&Path>) -> anyhow::Result<Vec<u8>> {
     match path {
         Some(path) => match std::fs::read(path) {
             Ok(text) => Ok(text),
-            Err(error) => Err(Refusal::usage(format!("file {} cannot be read: {error}", path.display())).into()),
+            Err(error) => {
+                Err(Refusal::usage(format!("file {} cannot be read: {error}", path.display())).into())
+            }
         },
         None => {
             let mut text = Vec::new();
@@ -46,7 +48,11 @@ pub(super) fn read_all(path: Option<&Path>) -> anyhow::Result<Vec<u8>> {
 /// Says what is wrong with a payload, after the words "line 3" or "payload of job x".
 pub(super) fn check(payload: &[u8], limit: usize) -> Result<(), String> {
     if payload.len() > limit {
-        return Err(format!("has {}, the limit is {}", output::bytes(payload.len() as u64), output::bytes(limit as u64)));
+        return Err(format!(
+            "has {}, the limit is {}",
+            output::bytes(payload.len() as u64),
+            output::bytes(limit as u64)
+        ));
     }
     serde_json::from_slice::<serde::de::IgnoredAny>(payload)
         .map(drop)
@@ -78,7 +84,11 @@ impl Payloads {
                     bad += 1;
                     if problems.len() < NAMED {
                         // The parser sees one line at a time, and its line number would mislead.
-                        problems.push(format!("line {} {}", number + 1, problem.replace(" at line 1 column", " at column")));
+                        problems.push(format!(
+                            "line {} {}",
+                            number + 1,
+                            problem.replace(" at line 1 column", " at column")
+                        ));
                     }
                 }
             }
@@ -93,14 +103,21 @@ impl Payloads {
                 .into());
         }
         if places.is_empty() {
-            return Err(Refusal::usage(format!("{from} has no payloads; it takes one JSON value a line")).into());
+            return Err(
+                Refusal::usage(format!("{from} has no payloads; it takes one JSON value a line")).into()
+            );
         }
         Ok(Self { text, places, from })
     }
 }
 
 /// Sends them all and prints their ids in the order of the lines.
-pub(super) async fn send(enqueue: &Enqueue, client: &Client, payloads: Payloads, output: Output) -> anyhow::Result<()> {
+pub(super) async fn send(
+    enqueue: &Enqueue,
+    client: &Client,
+    payloads: Payloads,
+    output: Output,
+) -> anyhow::Result<()> {
     let total = payloads.places.len();
     let bar = output::bar(total as u64, "enqueueing");
     let mut weakest = None;

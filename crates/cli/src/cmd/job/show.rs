@@ -95,8 +95,12 @@ fn page(view: &JobView, log_lines: usize, clock: Clock) -> String {
     outcome(&mut page, view);
     match &view.record {
         Ok(record) => {
-            let version = if record.version == 1 { String::new() } else { format!(" (version {})", record.version) };
-            page.section(&format!("payload{version}"), &pretty(&String::from_utf8_lossy(&record.payload)));
+            let version =
+                if record.version == 1 { String::new() } else { format!(" (version {})", record.version) };
+            page.section(
+                &format!("payload{version}"),
+                &output::indented(&String::from_utf8_lossy(&record.payload)),
+            );
         }
         Err(problem) => page.section("record", problem),
     }
@@ -111,16 +115,12 @@ fn then(on_exhausted: OnExhausted) -> String {
     }
 }
 
-/// JSON over several lines; anything else as it is. Numbers stay as they were written.
-fn pretty(text: &str) -> String {
-    let value: Result<serde_json::Value, _> = serde_json::from_str(text);
-    value.ok().and_then(|value| serde_json::to_string_pretty(&value).ok()).unwrap_or_else(|| text.to_owned())
-}
-
 fn state(view: &JobView, clock: Clock) -> String {
     let name = view.state.as_str();
     match (view.state, view.at, &view.outcome) {
-        (JobState::Scheduled, Some(at), _) if view.tries.failures > 0 => format!("{name}, to be retried {}", clock.relative(at)),
+        (JobState::Scheduled, Some(at), _) if view.tries.failures > 0 => {
+            format!("{name}, to be retried {}", clock.relative(at))
+        }
         (JobState::Scheduled, Some(at), _) => format!("{name}, due {}", clock.full(at)),
         (JobState::Dead, Some(at), _) => format!("{name} since {}", clock.full(at)),
         (_, _, Some(outcome)) => format!("{name} {}", clock.full(outcome.at)),
@@ -139,7 +139,10 @@ fn sentence(state: JobState, tries: Tries, retries: Option<u32>) -> String {
     let attempt = tries.attempt();
     let head = match state {
         JobState::Scheduled | JobState::Ready if tries == Tries::default() => {
-            return retries.map_or_else(|| "none yet".to_owned(), |retries| format!("none yet, at most {}", retries.saturating_add(1)));
+            return retries.map_or_else(
+                || "none yet".to_owned(),
+                |retries| format!("none yet, at most {}", retries.saturating_add(1)),
+            );
         }
         JobState::Scheduled | JobState::Ready => format!("attempt {attempt}{of} comes next"),
         JobState::Leased => format!("attempt {attempt}{of} runs"),
@@ -174,8 +177,10 @@ fn failure(page: &mut Page, view: &JobView, clock: Clock) {
         FailureKind::Expired => "it had not started by its expiry",
         _ => "it failed",
     };
-    let attempt = if failure.attempt > 0 { format!(" at attempt {}", failure.attempt) } else { String::new() };
-    let worker = if failure.worker.is_empty() { String::new() } else { format!(" on worker {}", failure.worker) };
+    let attempt =
+        if failure.attempt > 0 { format!(" at attempt {}", failure.attempt) } else { String::new() };
+    let worker =
+        if failure.worker.is_empty() { String::new() } else { format!(" on worker {}", failure.worker) };
     let when = if failure.at > 0 { format!(", {}", clock.relative(failure.at)) } else { String::new() };
     let title = format!("last failure{BOLD:#}  {DIM}{what}{attempt}{worker}{when}{DIM:#}");
     let message = output::harmless(&failure.message);
@@ -193,7 +198,7 @@ fn outcome(page: &mut Page, view: &JobView) {
     let Some(outcome) = &view.outcome else { return };
     match view.state {
         JobState::Completed if outcome.detail != "null" && !outcome.detail.is_empty() => {
-            page.section("result", &pretty(&outcome.detail));
+            page.section("result", &output::indented(&outcome.detail));
         }
         JobState::Cancelled if !outcome.detail.is_empty() => page.section("reason", &outcome.detail),
         _ => {}
@@ -217,11 +222,5 @@ mod tests {
         );
         assert_eq!(sentence(JobState::Dead, Tries { failures: 4, ..none }, Some(3)), "given up; 4 failures");
         assert_eq!(sentence(JobState::Completed, none, None), "attempt 1 completed it");
-    }
-
-    #[test]
-    fn what_is_no_json_is_shown_as_it_is() {
-        assert_eq!(pretty("{\"a\":1}"), "{\n  \"a\": 1\n}");
-        assert_eq!(pretty("not json"), "not json");
     }
 }

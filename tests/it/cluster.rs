@@ -1,0 +1,84 @@
+//! The same promises on a Redis Cluster of three masters.
+
+use std::process::Command;
+
+use ergate::prelude::*;
+
+use crate::{
+    story::{Does, Story, act},
+    support::{Process, RedisCluster, until},
+};
+
+/// Modules whose tests need nothing of the server but its address.
+const MODULES: [&str; 13] = [
+    "cancel::",
+    "dead_letters::",
+    "delayed::",
+    "enqueue::",
+    "expiry::",
+    "handlers::",
+    "inspect::",
+    "limits::",
+    "priority::",
+    "progress::",
+    "queues::",
+    "retries::",
+    "unique::",
+];
+
+/// Starts the cluster, and has this very program run the queue's tests against it.
+#[tokio::test]
+async fn the_queue_tests_hold_on_a_cluster_of_three_masters() {
+    let cluster = RedisCluster::start().await;
+
+    let mut tests = Process::start(
+        Command::new(std::env::current_exe().unwrap())
+            .args(MODULES)
+            // It reads the counters of one server.
+            .args(["--skip", "concurrent_enqueues_share_round_trips"])
+            .args(["--skip", "cluster::", "--test-threads", "4"])
+            .env("ERGATE_TEST_URL", cluster_url(&cluster)),
+    );
+    let status = tests.exited_within(std::time::Duration::from_secs(100)).await;
+
+    assert!(status.success(), "{}", tests.output());
+    assert!(!tests.output().contains("running 0 tests"), "{}", tests.output());
+}
+
+#[tokio::test]
+async fn queues_on_different_nodes_are_worked_on_by_one_worker() {
+    let cluster = RedisCluster::start().await;
+    let story = Story::at(&cluster_url(&cluster)).await;
+    let names: Vec<String> = (0..12).map(|number| format!("queue-{number}")).collect();
+    let worker = story.worker_with(&story.client.clone(), 4, |worker| {
+        names.iter().fold(worker, |worker, name| worker.queue(name, 4))
+    });
+
+    for (number, name) in names.iter().enumerate() {
+        story.client.enqueue(act(number as u64, Does::Succeed)).queue(name).await.unwrap();
+    }
+    story.until_finished(12).await;
+    let late = story
+        .client
+        .enqueue(act(99, Does::Succeed))
+        .queue("queue-7")
+        .delay(Duration::from_millis(50))
+        .await
+        .unwrap();
+    until("the delayed one is done", async || {
+        late.job(&story.client).status().await.unwrap() == JobState::Completed
+    })
+    .await;
+
+    assert_eq!(story.client.queues().await.unwrap().len(), 13);
+    worker.stop().await;
+}
+
+fn cluster_url(cluster: &RedisCluster) -> String {
+    let hosts: Vec<String> = cluster
+        .urls()
+        .iter()
+        .map(|url| url.trim_start_matches("redis://").trim_end_matches('/').to_owned())
+        .collect();
+    format!("redis+cluster://{}", hosts.join(","))
+}
