@@ -15,7 +15,7 @@ if not state then
   return { now, 'gone', '' }
 end
 if state == 'leased' then
-  call('HSET', cancels, id, token)
+  call('HSET', cancels, id, token .. ' ' .. reason)
   return { now, 'asked', token }
 end
 if state ~= 'ready' and state ~= 'scheduled' then

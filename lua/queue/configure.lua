@@ -7,11 +7,18 @@
 -- cost: O(pairs)
 -- holds: a queue that may hand out jobs again has woken a worker.
 
+-- A new rate owes nothing for what went out at the old one; setting the same one again forgives nothing.
+local RATE = { rate_interval = true, rate_burst = true }
+
 for at = 1, #ARGV, 2 do
-  if ARGV[at + 1] == '' then
-    call('HDEL', meta, ARGV[at])
+  local name, value = ARGV[at], ARGV[at + 1]
+  if RATE[name] and call('HGET', meta, name) ~= value then
+    call('HDEL', meta, 'rate_full_at')
+  end
+  if value == '' then
+    call('HDEL', meta, name)
   else
-    call('HSET', meta, ARGV[at], ARGV[at + 1])
+    call('HSET', meta, name, value)
   end
 end
 if call('EXISTS', ready, ranked) > 0 then

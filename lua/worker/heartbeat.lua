@@ -3,7 +3,7 @@
 -- keys: meta workers held cancels scheduled ready ranked leased
 -- uses: clock memory
 -- argv: now or '', worker id, lease in ms
--- replies: {now, code, held, next, backlog, first expiry, cancelled ids}
+-- replies: {now, code, held, next, backlog, first expiry, cancelled: pairs of id and reason}
 --          code: ok | lapsed (the entry ran out or is gone; it is not brought back)
 --          held: jobs Redis says this worker holds; next: ms until a job falls due, -1 none; backlog: 1 if ready jobs wait
 --          first expiry: ms until the first of all entries runs out, below zero if one has: its jobs want reaping
@@ -24,11 +24,11 @@ local asked = {}
 if call('EXISTS', cancels) == 1 then
   local all = call('HGETALL', cancels)
   for i = 1, #all, 2 do
-    local token = call('HGET', leased, all[i])
-    if token ~= all[i + 1] then
+    local token, reason = match(all[i + 1], '^(%S+) (.*)$')
+    if call('HGET', leased, all[i]) ~= token then
       call('HDEL', cancels, all[i])
     elseif match(token, '^[^.]+') == worker then
-      asked[#asked + 1] = all[i]
+      asked[#asked + 1] = { all[i], reason }
     end
   end
 end

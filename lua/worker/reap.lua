@@ -1,7 +1,8 @@
--- Returns jobs of a worker whose lease ran out to the queue; a job that has crashed too many workers is dead-lettered.
+-- Returns jobs of a worker whose lease ran out to the queue; a job that has crashed too many workers is dead-lettered, and
+-- one that was to be cancelled is cancelled.
 --
 -- keys: meta workers held leased jobs ready ranked withdrawn scheduled tries failures progress logs ended completed cancelled dead unique cancels wake watched
--- uses: clock memory record tries wake ready unique forget finish
+-- uses: clock memory record tries wake ready unique forget finish cancel
 -- argv: now or '', worker id, crash limit, failure for a job over it, '1' on the last slice, then per job: id, token
 -- replies: {now, code, returned, dead}; code: ok | alive (the worker's lease has not run out: nothing is done)
 -- cost: O(jobs named); the caller reads them in slices with HSCAN
@@ -16,19 +17,22 @@ local ends = call('ZSCORE', workers, worker)
 if ends and tonumber(ends) > now then
   return { now, 'alive', 0, 0 }
 end
-local keep_dead = call('HGET', meta, 'keep_dead')
+local keep_dead, keep_cancelled = unpack(call('HMGET', meta, 'keep_dead', 'keep_cancelled'))
 
 local returned, buried = 0, 0
 for at = FIRST, #ARGV, FIELDS do
   local id, token = ARGV[at], ARGV[at + 1]
   if call('HGET', leased, id) == token then
     call('HDEL', leased, id)
-    call('HDEL', cancels, id)
+    local reason = take_cancellation(id, token)
     local record = call('HGET', jobs, id)
     if record then
       local counted, crashes = count_crash(call('HGET', tries, id))
       call('HSET', tries, id, counted)
-      if crashes >= crash_limit then
+      if reason then
+        release_unique(id, record, UNIQUE_UNTIL_STARTED + UNIQUE_UNTIL_FINISHED)
+        finish(cancelled, { id }, { id, end_of(CANCELLED, now, reason) }, 1, 2, keep_cancelled)
+      elseif crashes >= crash_limit then
         dead_letter(id, record, failure, now, keep_dead)
         buried = buried + 1
       else

@@ -1,7 +1,7 @@
 -- A worker's turn at a queue: settles what finished and leases as many ready jobs as it has free slots, in one call.
 --
--- keys: meta workers leased held jobs ready ranked withdrawn scheduled expiring tries failures progress logs ended completed cancelled dead unique wake watched
--- uses: clock memory record tries wake ready promote unique forget finish limit
+-- keys: meta workers leased held jobs ready ranked withdrawn scheduled expiring tries failures progress logs ended completed cancelled dead unique cancels wake watched
+-- uses: clock memory record wake ready promote unique forget finish limit cancel
 -- argv: now or '', worker id, token for what is leased now, free slots, count of tokens that completed jobs were leased with,
 --       then per token: token, count of jobs; in the same order per completed job: id, end as `ended` keeps it;
 --       then per other outcome: kind, id, token, delay in ms, tries, failure or end
@@ -92,10 +92,15 @@ if groups > 0 and not complete_together() then
   end
 end
 
-local function settle(kind, id, delay, attempts, detail)
+local function settle(kind, id, lease_token, delay, attempts, detail)
   local record = call('HGET', jobs, id)
   if not record then
     return
+  end
+  -- Asked to end while it ran: it is not tried again, whatever became of the attempt.
+  local reason = take_cancellation(id, lease_token)
+  if reason and (kind == 'retry' or kind == 'snooze' or kind == 'hand_back') then
+    kind, detail = 'cancel', end_of(CANCELLED, now, reason)
   end
   if attempts ~= '' then
     call('HSET', tries, id, attempts)
@@ -124,7 +129,7 @@ end
 
 for at = last + 1, #ARGV, OTHER_FIELDS do
   if end_lease(ARGV[at + 1], ARGV[at + 2]) then
-    settle(ARGV[at], ARGV[at + 1], ARGV[at + 3], ARGV[at + 4], ARGV[at + 5])
+    settle(ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4], ARGV[at + 5])
   end
 end
 
@@ -133,6 +138,44 @@ for holder, number in pairs(given_back) do
   if holder == worker or call('HEXISTS', held, holder) == 1 then
     call('HINCRBY', held, holder, -number)
   end
+end
+
+-- Takes up to `room` ids off what is ready, in the order they are to run.
+local function take(room)
+  local taken = call('ZRANGEBYSCORE', ranked, '-inf', PLAIN_PRIORITY * RANK_SPAN, 'LIMIT', 0, room)
+  if #taken > 0 then
+    call('ZREM', ranked, unpack(taken))
+  end
+  local popped = 0
+  while #taken < room and popped < POP_AT_MOST do
+    local plain = call('LPOP', ready, room - #taken)
+    if not plain then
+      break
+    end
+    popped = popped + #plain
+    if #taken == 0 and call('EXISTS', withdrawn) == 0 then
+      taken = plain
+    else
+      local marks, skipped = call('HMGET', withdrawn, unpack(plain)), {}
+      for i, id in ipairs(plain) do
+        -- A mark stands for one entry, the older: the same job may be in the list a second time.
+        if marks[i] and not skipped[id] then
+          skipped[id] = true
+          call('HDEL', withdrawn, id)
+        else
+          taken[#taken + 1] = id
+        end
+      end
+    end
+  end
+  if #taken < room then
+    for i, member in ipairs(call('ZPOPMIN', ranked, room - #taken)) do
+      if i % 2 == 1 then
+        taken[#taken + 1] = member
+      end
+    end
+  end
+  return taken
 end
 
 -- Leaves out what has no record or has expired, and lets go of unique keys held until now.
@@ -170,6 +213,29 @@ local function fit_to_run(taken, found)
   return leases, records
 end
 
+local function lease_up_to(room)
+  local leases, records, left_out, popped_in_vain = {}, {}, nil, 0
+  repeat
+    local taken = take(room - #leases)
+    if #taken == 0 then
+      break
+    end
+    local fit, found = fit_to_run(taken, call('HMGET', jobs, unpack(taken)))
+    left_out = #taken - #fit
+    if #leases == 0 then
+      leases, records = fit, found
+    else
+      for i = 1, #fit do
+        leases[#leases + 1] = fit[i]
+        records[#records + 1] = found[i]
+      end
+    end
+    popped_in_vain = popped_in_vain + left_out
+    -- What was left out takes no place from those behind it.
+  until left_out == 0 or popped_in_vain >= POP_AT_MOST
+  return leases, records
+end
+
 -- Whether jobs were left behind because of the queue's own limits; then no other worker could take them either.
 local limited = false
 
@@ -192,44 +258,7 @@ local function lease()
     return 'ok', none, opens_in
   end
 
-  local taken = call('ZRANGEBYSCORE', ranked, '-inf', PLAIN_PRIORITY * RANK_SPAN, 'LIMIT', 0, room)
-  if #taken > 0 then
-    call('ZREM', ranked, unpack(taken))
-  end
-  local popped = 0
-  while #taken < room and popped < POP_AT_MOST do
-    local plain = call('LPOP', ready, room - #taken)
-    if not plain then
-      break
-    end
-    popped = popped + #plain
-    if #taken == 0 and call('EXISTS', withdrawn) == 0 then
-      taken = plain
-    else
-      local marks, skipped = call('HMGET', withdrawn, unpack(plain)), {}
-      for i, id in ipairs(plain) do
-        -- A mark stands for one entry, the older: the same job may be in the list a second time.
-        if marks[i] and not skipped[id] then
-          skipped[id] = true
-          call('HDEL', withdrawn, id)
-        else
-          taken[#taken + 1] = id
-        end
-      end
-    end
-  end
-  if #taken < room then
-    for i, member in ipairs(call('ZPOPMIN', ranked, room - #taken)) do
-      if i % 2 == 1 then
-        taken[#taken + 1] = member
-      end
-    end
-  end
-  if #taken == 0 then
-    return 'ok', none, opens_in
-  end
-
-  local leases, records = fit_to_run(taken, call('HMGET', jobs, unpack(taken)))
+  local leases, records = lease_up_to(room)
   if #leases == 0 then
     return 'ok', none, opens_in
   end

@@ -22,6 +22,7 @@ mod progress;
 mod queues;
 mod retention;
 mod retries;
+mod shared_slots;
 mod shutdown;
 mod story;
 mod support;

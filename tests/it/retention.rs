@@ -1,1 +1,233 @@
-//! retention
+//! How long ended jobs are kept: by age and by count.
+
+use ergate::{JobState, Retention, prelude::*};
+
+use crate::{
+    story::{
+        Does, Story,
+        by_hand::{ByHand, Entry},
+    },
+    support::until,
+};
+
+const HOUR_MS: u64 = 3_600_000;
+const DAY_MS: u64 = 24 * HOUR_MS;
+
+/// One job of each end, at the same moment.
+async fn end_one_of_each(queue: &mut ByHand, round: &str) -> [String; 3] {
+    let names = ["completed", "cancelled", "dead"].map(|end| format!("{end}-{round}"));
+    let entries: Vec<_> = names.iter().map(Entry::new).collect();
+    queue.enqueue_all(&entries).await;
+    queue.join(round).await;
+    let leased = queue.lease(round, 3).await;
+    queue.settle(round, &[leased[0].complete("1"), leased[1].cancel("why"), leased[2].bury()]).await;
+    queue.leave(round).await;
+    names
+}
+
+async fn kept(queue: &ByHand, names: &[String; 3]) -> [bool; 3] {
+    let mut kept = [false; 3];
+    for (kept, known) in kept.iter_mut().zip(queue.inspect(names).await) {
+        *kept = known.is_some();
+    }
+    kept
+}
+
+#[tokio::test]
+async fn completed_and_cancelled_jobs_are_kept_an_hour_and_dead_letters_a_fortnight() {
+    let story = Story::begin().await;
+    let mut queue = story.by_hand();
+    let names = end_one_of_each(&mut queue, "r").await;
+
+    queue.pass(HOUR_MS - 1);
+    queue.sweep().await;
+    let before_an_hour = kept(&queue, &names).await;
+    queue.pass(1);
+    queue.sweep().await;
+    let after_an_hour = kept(&queue, &names).await;
+    queue.pass(13 * DAY_MS);
+    queue.sweep().await;
+    let after_thirteen_days = kept(&queue, &names).await;
+    queue.pass(DAY_MS);
+    queue.sweep().await;
+    let after_fourteen_days = kept(&queue, &names).await;
+
+    assert_eq!(before_an_hour, [true, true, true]);
+    assert_eq!(after_an_hour, [false, false, true]);
+    assert_eq!(after_thirteen_days, [false, false, true]);
+    assert_eq!(after_fourteen_days, [false, false, false]);
+    story.all_adds_up().await;
+}
+
+#[tokio::test]
+async fn ages_can_be_set_for_each_end() {
+    let story = Story::begin().await;
+    let mut queue = story.by_hand();
+    let retention = Retention {
+        completed_for: Some(Duration::from_secs(3)),
+        cancelled_for: Some(Duration::from_secs(2)),
+        dead_for: Some(Duration::from_secs(1)),
+        ..Retention::default()
+    };
+    story.queue().set_retention(retention).await.unwrap();
+    let names = end_one_of_each(&mut queue, "r").await;
+
+    let mut seen = Vec::new();
+    for _ in 0..3 {
+        queue.pass(1000);
+        queue.sweep().await;
+        seen.push(kept(&queue, &names).await);
+    }
+
+    assert_eq!(seen, [[true, true, false], [true, false, false], [false, false, false]]);
+    story.all_adds_up().await;
+}
+
+#[tokio::test]
+async fn only_what_is_old_goes() {
+    let story = Story::begin().await;
+    let mut queue = story.by_hand();
+    let old = end_one_of_each(&mut queue, "old").await;
+    queue.pass(HOUR_MS / 2);
+    let young = end_one_of_each(&mut queue, "young").await;
+
+    queue.pass(HOUR_MS / 2);
+    let (trimmed, _) = queue.sweep().await;
+
+    assert_eq!(trimmed, 2);
+    assert_eq!(kept(&queue, &old).await, [false, false, true]);
+    assert_eq!(kept(&queue, &young).await, [true, true, true]);
+    story.all_adds_up().await;
+}
+
+#[tokio::test]
+async fn of_each_end_only_the_newest_are_kept() {
+    let story = Story::begin().await;
+    let mut queue = story.by_hand();
+    let retention =
+        Retention { completed: Some(2), cancelled: Some(1), dead: Some(3), ..Retention::default() };
+    story.queue().set_retention(retention).await.unwrap();
+
+    for round in 0..5 {
+        end_one_of_each(&mut queue, &round.to_string()).await;
+        queue.pass(1000);
+    }
+
+    let stats = story.queue().stats().await.unwrap();
+    assert_eq!((stats.completed, stats.cancelled, stats.dead), (2, 1, 3));
+    for (end, oldest_kept) in [("completed", 3), ("cancelled", 4), ("dead", 2)] {
+        for round in 0..5 {
+            let there = queue.state(&format!("{end}-{round}")).await.is_some();
+            assert_eq!(there, round >= oldest_kept, "{end} {round}");
+        }
+    }
+    story.all_adds_up().await;
+}
+
+#[tokio::test]
+async fn a_thousand_completed_jobs_are_kept_by_default() {
+    let story = Story::begin().await;
+    let mut queue = story.by_hand();
+    queue.join("w").await;
+
+    for batch in 0..3 {
+        let entries: Vec<_> = (0..500).map(|n| Entry::new(format!("{batch}-{n}"))).collect();
+        queue.enqueue_all(&entries).await;
+        let leased = queue.lease("w", 500).await;
+        let done: Vec<_> = leased.iter().map(|job| job.complete("1")).collect();
+        queue.settle("w", &done).await;
+    }
+
+    assert_eq!(story.queue().stats().await.unwrap().completed, 1000);
+    assert_eq!(queue.state("0-499").await, None);
+    assert_eq!(queue.state("1-0").await, Some(JobState::Completed));
+    story.all_adds_up().await;
+}
+
+#[tokio::test]
+async fn a_queue_may_keep_nothing_of_completed_jobs() {
+    let story = Story::begin().await;
+    let retention = Retention { completed: Some(0), ..Retention::default() };
+    story.queue().set_retention(retention).await.unwrap();
+    let worker = story.worker(4);
+
+    for number in 0..10 {
+        story.enqueue(number, Does::Fail(number as u32 % 2)).await;
+    }
+    story.until_finished(10).await;
+    until("nothing is kept", async || story.queue().stats().await.unwrap().records == 0).await;
+
+    let queue = story.by_hand();
+    for key in [ergate_shared::key::QueueKey::ended, ergate_shared::key::QueueKey::tries] {
+        assert!(!story.redis.ask::<bool>(&["EXISTS", queue.key(key)]).await, "{key:?}");
+    }
+    worker.stop().await;
+    story.all_adds_up().await;
+}
+
+#[tokio::test]
+async fn a_lowered_count_is_worked_off() {
+    let story = Story::begin().await;
+    let mut queue = story.by_hand();
+    for round in 0..5 {
+        end_one_of_each(&mut queue, &round.to_string()).await;
+    }
+
+    let retention =
+        Retention { completed: Some(1), cancelled: Some(1), dead: Some(1), ..Retention::default() };
+    story.queue().set_retention(retention).await.unwrap();
+    end_one_of_each(&mut queue, "last").await;
+
+    let stats = story.queue().stats().await.unwrap();
+    assert_eq!((stats.completed, stats.cancelled, stats.dead), (1, 1, 1));
+    story.all_adds_up().await;
+}
+
+#[tokio::test]
+async fn a_setting_left_out_stays_as_it_is() {
+    let story = Story::begin().await;
+    let queue = story.queue();
+    queue.set_retention(Retention { completed: Some(5), ..Retention::default() }).await.unwrap();
+
+    queue.set_retention(Retention { dead: Some(7), ..Retention::default() }).await.unwrap();
+    queue.set_retention(Retention::default()).await.unwrap();
+
+    let settings = queue.stats().await.unwrap().settings;
+    assert_eq!(settings.get("keep_completed").map(String::as_str), Some("5"));
+    assert_eq!(settings.get("keep_dead").map(String::as_str), Some("7"));
+}
+
+#[tokio::test]
+async fn nobody_sweeps_again_right_after_another() {
+    let story = Story::begin().await;
+    let mut queue = story.by_hand();
+    end_one_of_each(&mut queue, "r").await;
+    queue.sweep().await;
+
+    queue.pass(HOUR_MS);
+    let call = ergate_shared::script::QUEUE_SWEEP
+        .on(story.queue().keys())
+        .arg(queue.now.to_string())
+        .number(500)
+        .number(HOUR_MS + 1);
+    let (_, code, trimmed, _): (u64, String, u64, u64) = story.client.redis().run(&call).await.unwrap();
+
+    assert_eq!((code.as_str(), trimmed), ("recent", 0));
+}
+
+#[tokio::test]
+async fn producers_that_said_nothing_for_an_hour_are_forgotten() {
+    let story = Story::begin().await;
+    let mut queue = story.by_hand();
+    queue.enqueue(Entry::new("a")).await;
+    let producers = queue.key(ergate_shared::key::QueueKey::producers).to_owned();
+
+    queue.pass(HOUR_MS);
+    queue.sweep().await;
+    let after_an_hour: u64 = story.redis.ask(&["HLEN", &producers]).await;
+    queue.pass(1);
+    queue.sweep().await;
+    let later: u64 = story.redis.ask(&["HLEN", &producers]).await;
+
+    assert_eq!((after_an_hour, later), (1, 0));
+}

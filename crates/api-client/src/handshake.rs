@@ -76,12 +76,7 @@ pub(crate) async fn shake_hands(
             server.eviction
         )));
     }
-    let epoch = Uuid::now_v7().to_string();
-    let mut pipeline = redis::pipe();
-    pipeline.cmd("SET").arg(&keys.format).arg(FORMAT).arg("NX").ignore();
-    pipeline.cmd("SET").arg(&keys.epoch).arg(epoch).arg("NX").ignore();
-    pipeline.get(&keys.format).get(&keys.epoch);
-    let (format, epoch): (u32, String) = redis.pipeline("the handshake", &pipeline).await?;
+    let (format, epoch) = data_set(redis, keys).await?;
     if format > FORMAT {
         return Err(Error::Server(format!(
             "the data at {} has format {format}, and this release knows formats up to {FORMAT}: use a newer Ergate",
@@ -92,6 +87,22 @@ pub(crate) async fn shake_hands(
     let (seconds, micros): (u64, u64) = redis.command("TIME", Cmd::new().arg("TIME")).await?;
     redis.saw_time(seconds * 1000 + micros / 1000);
     Ok(server)
+}
+
+/// Format and epoch of the data, made up if there is none. Written only then: a Redis whose memory is full refuses the
+/// write, and must still let workers finish and operators purge.
+async fn data_set(redis: &Redis, keys: &RegistryKeys) -> Result<(u32, String), Error> {
+    let mut look = redis::pipe();
+    look.get(&keys.format).get(&keys.epoch);
+    let (format, epoch): (Option<u32>, Option<String>) = redis.pipeline("the handshake", &look).await?;
+    if let (Some(format), Some(epoch)) = (format, epoch) {
+        return Ok((format, epoch));
+    }
+    let mut pipeline = redis::pipe();
+    pipeline.cmd("SET").arg(&keys.format).arg(FORMAT).arg("NX").ignore();
+    pipeline.cmd("SET").arg(&keys.epoch).arg(Uuid::now_v7().to_string()).arg("NX").ignore();
+    pipeline.get(&keys.format).get(&keys.epoch);
+    redis.pipeline("the handshake", &pipeline).await
 }
 
 #[cfg(test)]

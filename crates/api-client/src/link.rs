@@ -148,12 +148,12 @@ impl Redis {
         }
     }
 
-    async fn within<T>(
+    async fn within(
         &self,
         what: &'static str,
-        deadline: Duration,
-        call: impl AsyncFnOnce(Link) -> Result<T, RedisError>,
-    ) -> Result<T, Error> {
+        call: impl AsyncFnOnce(Link) -> Result<Value, RedisError>,
+    ) -> Result<Value, Error> {
+        let deadline = self.shared.deadline;
         let started = Instant::now();
         let attempt = async {
             let (link, generation) = self.link().await.map_err(|source| (source, None))?;
@@ -187,16 +187,27 @@ impl Redis {
     /// # Errors
     /// [`Error::TimedOut`] and other errors of the connection leave open whether it was carried out.
     pub async fn run<T: FromRedisValue>(&self, call: &Call) -> Result<T, Error> {
-        let what = call.script.name;
-        let value = self
-            .within(what, self.shared.deadline, async |mut link| match link.send(&call.by_sha()).await {
-                Err(error) if error.kind() == redis::ErrorKind::Server(ServerErrorKind::NoScript) => {
-                    link.send(&call.by_text()).await
-                }
-                other => other,
-            })
-            .await?;
-        decode(what, value)
+        decode(call.script.name, self.run_value(call).await?)
+    }
+
+    // The three that follow are not generic, so that each is compiled once and not for every type of reply.
+
+    async fn run_value(&self, call: &Call) -> Result<Value, Error> {
+        self.within(call.script.name, async |mut link| match link.send(&call.by_sha()).await {
+            Err(error) if error.kind() == redis::ErrorKind::Server(ServerErrorKind::NoScript) => {
+                link.send(&call.by_text()).await
+            }
+            other => other,
+        })
+        .await
+    }
+
+    async fn command_value(&self, what: &'static str, command: &Cmd) -> Result<Value, Error> {
+        self.within(what, async |mut link| link.send(command).await).await
+    }
+
+    async fn pipeline_value(&self, what: &'static str, pipeline: &Pipeline) -> Result<Value, Error> {
+        self.within(what, async |mut link| link.send_all(pipeline).await.map(Value::Array)).await
     }
 
     /// Runs one command.
@@ -204,23 +215,15 @@ impl Redis {
     /// # Errors
     /// As [`Redis::run`].
     pub async fn command<T: FromRedisValue>(&self, what: &'static str, command: &Cmd) -> Result<T, Error> {
-        let value =
-            self.within(what, self.shared.deadline, async |mut link| link.send(command).await).await?;
-        decode(what, value)
+        decode(what, self.command_value(what, command).await?)
     }
 
     /// Runs several commands in one round trip; in a cluster all their keys must lie in one slot.
     ///
     /// # Errors
     /// As [`Redis::run`].
-    pub async fn pipeline<T: FromRedisValue>(
-        &self,
-        what: &'static str,
-        pipeline: &Pipeline,
-    ) -> Result<T, Error> {
-        let values =
-            self.within(what, self.shared.deadline, async |mut link| link.send_all(pipeline).await).await?;
-        decode(what, Value::Array(values))
+    pub async fn pipeline<T: FromRedisValue>(&self, what: &'static str, pipeline: &Pipeline) -> Result<T, Error> {
+        decode(what, self.pipeline_value(what, pipeline).await?)
     }
 
     /// A connection of one's own, for blocking commands; it goes back to the pool when dropped.

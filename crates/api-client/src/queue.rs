@@ -200,12 +200,10 @@ impl Queue {
                 "running jobs cannot be purged; cancel them, or drain the queue".to_owned(),
             ));
         }
-        let mut total = 0;
+        let (mut total, mut in_this_pass) = (0, 0);
+        let mut cursor: Option<String> = None;
         loop {
-            let page = self.ids(state, None, PURGE_AT_ONCE).await?;
-            if page.items.is_empty() {
-                return Ok(total);
-            }
+            let page = self.ids(state, cursor.as_deref(), PURGE_AT_ONCE).await?;
             let mut call = script::JOB_REMOVE.on(&self.keys).arg(state.as_str());
             for id in &page.items {
                 call.push(id.as_str());
@@ -213,10 +211,16 @@ impl Queue {
             let outcomes: Vec<String> = self.client.redis().run(&call).await?;
             let gone = outcomes.iter().filter(|outcome| *outcome == "ok").count() as u64;
             total += gone;
+            in_this_pass += gone;
             removed(total);
-            // What is left was started meanwhile, or withdrawn before.
-            if gone == 0 {
-                return Ok(total);
+            // What stood behind them may have moved up. Withdrawn entries of the ready list stay where they are.
+            if gone > 0 {
+                continue;
+            }
+            match page.next {
+                Some(next) => cursor = Some(next),
+                None if in_this_pass == 0 => return Ok(total),
+                None => (cursor, in_this_pass) = (None, 0),
             }
         }
     }

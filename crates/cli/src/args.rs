@@ -96,7 +96,7 @@ impl Cli {
             let filter = logging.log.as_deref().unwrap_or("warn");
             let filter = EnvFilter::try_new(filter)
                 .map_err(|error| Refusal::usage(format!("log filter {filter:?} cannot be read: {error}")))?;
-            tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+            tracing_subscriber::fmt().with_env_filter(filter).with_writer(anstream::stderr).init();
         }
         cmd::run(verb, &connection, output, logging.log).await
     }

@@ -102,17 +102,19 @@ pub(crate) fn of(outcome: anyhow::Result<()>) -> ExitCode {
 /// Writes the chain of causes and one hint to stderr.
 pub(crate) fn say(error: &anyhow::Error) {
     anstream::eprintln!("{RED}{BOLD}error:{RED:#}{BOLD:#} {error}");
-    let mut said = error.to_string();
-    for cause in error.chain().skip(1).map(words) {
-        // Wrapped errors often repeat the one inside.
-        if cause != said {
-            anstream::eprintln!("  caused by: {cause}");
-        }
-        said = cause;
+    for cause in chain(error).iter().skip(1) {
+        anstream::eprintln!("  caused by: {cause}");
     }
     if let Some(hint) = hint(error) {
         anstream::eprintln!("{CYAN}{BOLD}hint:{CYAN:#}{BOLD:#} {hint}");
     }
+}
+
+/// An error and its causes, outermost first; wrapped errors often repeat the one inside, and say it once here.
+pub(crate) fn chain(error: &anyhow::Error) -> Vec<String> {
+    let mut chain: Vec<_> = error.chain().map(words).collect();
+    chain.dedup();
+    chain
 }
 
 /// What a cause says. Redis answers each command of a pipeline on its own, most often all with the same error.

@@ -32,16 +32,16 @@ pub(crate) fn jobs(state: JobState, views: &[JobView], clock: Clock) -> String {
 fn details(state: JobState, view: &JobView, clock: Clock) -> Vec<Cell> {
     let failures = Cell::count(view.tries.failures.into(), YELLOW);
     let ended = view.outcome.as_ref();
-    let ended_at = || Cell::styled(ended.map(|outcome| clock.relative(outcome.at)).unwrap_or_default(), DIM);
+    let ended_at = || Cell::styled(ended.map(|outcome| clock.brief(outcome.at)).unwrap_or_default(), DIM);
     let detail = || Cell::from(shortened(ended.map(|outcome| outcome.detail.as_str()).unwrap_or_default()));
     let record = view.record.as_ref().ok();
     match state {
         JobState::Scheduled => {
-            vec![view.at.map(|at| clock.relative(at)).unwrap_or_default().into(), failures]
+            vec![view.at.map(|at| clock.brief(at)).unwrap_or_default().into(), failures]
         }
         JobState::Ready => vec![
             record.map(|record| record.priority.to_string()).unwrap_or_default().into(),
-            Cell::styled(record.map(|record| clock.relative(record.enqueued_at)).unwrap_or_default(), DIM),
+            Cell::styled(record.map(|record| clock.brief(record.enqueued_at)).unwrap_or_default(), DIM),
             failures,
         ],
         JobState::Leased => vec![
@@ -53,7 +53,7 @@ fn details(state: JobState, view: &JobView, clock: Clock) -> Vec<Cell> {
         JobState::Dead => {
             let failure = view.failure.as_ref();
             vec![
-                Cell::styled(view.at.map(|at| clock.relative(at)).unwrap_or_default(), DIM),
+                Cell::styled(view.at.map(|at| clock.brief(at)).unwrap_or_default(), DIM),
                 Cell::styled(failure.map_or("", |failure| failure.kind.as_str()), RED),
                 shortened(failure.map_or("", |failure| &failure.message)).into(),
             ]

@@ -17,7 +17,7 @@ use std::{
 use anstyle::{AnsiColor, Style};
 use clap::{Args, ColorChoice};
 use ergate_shared::JobState;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 use serde::Serialize;
 
 pub(crate) use indented::indented;
@@ -117,7 +117,7 @@ pub(crate) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place) % 3 == 0 {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);
@@ -181,10 +181,12 @@ pub(crate) fn harmless(text: &str) -> Cow<'_, str> {
 
 /// A bar on stderr for work of known length; nothing is drawn outside terminals.
 pub(crate) fn bar(length: u64, doing: &str) -> ProgressBar {
-    let style =
-        ProgressStyle::with_template("{msg} {bar:30.cyan/dim} {human_pos}/{human_len} {per_sec} {eta}")
-            .expect("the template is constant")
-            .progress_chars("━━╌");
+    let style = ProgressStyle::with_template("{msg} {bar:30.cyan/dim} {human_pos}/{human_len} {rate} {eta}")
+        .expect("the template is constant")
+        .with_key("rate", |state: &ProgressState, out: &mut dyn std::fmt::Write| {
+            let _ = write!(out, "{}/s", grouped(state.per_sec() as u64));
+        })
+        .progress_chars("━━╌");
     let bar = ProgressBar::new(length).with_style(style).with_message(doing.to_owned());
     bar.enable_steady_tick(Duration::from_millis(100));
     bar

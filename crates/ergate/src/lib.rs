@@ -45,6 +45,9 @@
 //! | put code around every attempt | [`Middleware`] |
 //! | watch | [`Metrics`], [`Health`] |
 
+#[cfg(doctest)]
+mod readme;
+
 pub use ergate_client::{
     ATOMIC_BATCH, Cancelled as CancelRequest, Client, ClientBuilder, DeadLetters, Durability, Enqueue,
     EnqueueAll, Error, Filter, JobHandle, JobView, OnConflict, Order, Outcome, Page, Queue, QueueSlots,

@@ -56,7 +56,7 @@ keys! {
     held,
     /// Sorted set: worker ids by when their lease ends.
     workers,
-    /// Hash: id of a running job that shall be cancelled → its token.
+    /// Hash: id of a running job that shall be cancelled → its token, a space, and the reason.
     cancels,
     /// Hash: id → counts of failures, crashes and so on, once one is not zero.
     tries,

@@ -54,6 +54,8 @@ pub(crate) enum Reason {
 pub(crate) struct Stop {
     reason: AtomicU8,
     changed: Notify,
+    /// What whoever cancelled it said.
+    pub(crate) why: OnceLock<String>,
     /// Made only for handlers that ask for it.
     token: OnceLock<CancellationToken>,
 }

@@ -136,7 +136,7 @@ impl Heart {
             .arg("")
             .arg(worker.as_str())
             .number(self.lease.as_millis() as i128);
-        type Reply = (u64, String, u64, i64, u64, i64, Vec<String>);
+        type Reply = (u64, String, u64, i64, u64, i64, Vec<(String, String)>);
         let (now, code, held, next, backlog, first_expiry, cancelled): Reply = redis.run(&call).await?;
         redis.saw_time(now);
         if code == "lapsed" {

@@ -36,7 +36,8 @@ pub(crate) struct Beat {
     pub(crate) turns: u64,
     pub(crate) next_in: Option<Duration>,
     pub(crate) backlog: bool,
-    pub(crate) cancelled: Vec<String>,
+    /// Ids of jobs to cancel, with what was said of it.
+    pub(crate) cancelled: Vec<(String, String)>,
 }
 
 /// One queue of a worker process, as its parts share it.

@@ -8,6 +8,7 @@
 //! | `queue_loop`, `turn` | one queue: what runs, what is to be settled, when to call Redis |
 //! | `heartbeat`, `identity` | the worker's lease, on a thread of its own |
 //! | `waiter` | blocking until there is work |
+//! | `pool` | slots that queues share |
 //! | `attempt`, `handler`, `extract`, `failure` | one attempt, from record to outcome |
 //! | `upkeep` | reaping, sweeping, reconciling |
 //! | `metrics` | every metric |
@@ -26,6 +27,7 @@ mod metrics;
 mod middleware;
 mod notes;
 mod outcome;
+mod pool;
 mod queue_loop;
 mod route;
 mod shutdown;

@@ -16,6 +16,7 @@ use std::{
 use ergate_client::Client;
 use ergate_shared::{FailureKind, FailureRecord, JobId, JobRecord, Tries, WorkerId, script};
 use tokio::sync::{mpsc, watch};
+use tracing::Instrument;
 
 use crate::{
     Context, DeadLetter, Ended, Metrics, attempt,
@@ -23,6 +24,7 @@ use crate::{
     identity::{Beat, Seat, Signal},
     notes::Notes,
     outcome::{Action, Settlement},
+    pool::Pool,
     route::Routes,
     turn::{self, Code, Leased, Turn},
     waiter::{self, Bed},
@@ -44,6 +46,8 @@ pub(crate) struct QueueLoop {
     client: Client,
     seat: Arc<Seat>,
     bed: Arc<Bed>,
+    /// Slots shared with other queues, and this queue's place there.
+    pool: Option<(Arc<Pool>, usize)>,
     routes: Arc<Routes>,
     lease: Duration,
     metrics: Metrics,
@@ -74,6 +78,7 @@ pub(crate) struct Parts {
     pub(crate) client: Client,
     pub(crate) seat: Arc<Seat>,
     pub(crate) bed: Arc<Bed>,
+    pub(crate) pool: Option<(Arc<Pool>, usize)>,
     pub(crate) routes: Arc<Routes>,
     pub(crate) lease: Duration,
     pub(crate) metrics: Metrics,
@@ -91,6 +96,7 @@ impl QueueLoop {
             client: parts.client,
             seat: parts.seat,
             bed: parts.bed,
+            pool: parts.pool,
             routes: parts.routes,
             lease: parts.lease,
             metrics: parts.metrics,
@@ -161,9 +167,20 @@ impl QueueLoop {
             self.next_at = None;
             self.hint = true;
         }
-        let ask = self.free_slots();
-        if !self.unsettled.is_empty() || (self.hint && ask > 0) {
-            self.turn(ask).await;
+        let free = self.free_slots();
+        if !self.unsettled.is_empty() || (self.hint && free > 0) {
+            let ask = match &self.pool {
+                Some((pool, place)) => pool.take(*place, free),
+                None => free,
+            };
+            // Without a slot from the pool it is woken when one is given back.
+            self.hint &= ask > 0 || free == 0;
+            if ask > 0 || !self.unsettled.is_empty() {
+                let leased = self.turn(ask).await;
+                if let Some((pool, place)) = &self.pool {
+                    pool.not_needed(*place, ask.saturating_sub(leased));
+                }
+            }
         }
         let idle = !self.quiet && !self.hint && self.free_slots() > 0;
         if self.bed.set_idle(idle)
@@ -218,6 +235,9 @@ impl QueueLoop {
         // After a lost lease the same job may run here again under another token.
         if self.running.get(&settlement.id).is_some_and(|context| context.inner.token == settlement.token) {
             self.running.remove(&settlement.id);
+            if let Some((pool, place)) = &self.pool {
+                pool.give_back(*place, 1);
+            }
             self.seat.running.store(self.running.len(), Ordering::Relaxed);
             self.metrics.slots_in_use(&self.seat.queue, self.running.len());
         }
@@ -252,8 +272,9 @@ impl QueueLoop {
         if let Some(next) = beat.next_in {
             self.due_in(next);
         }
-        for id in &beat.cancelled {
+        for (id, why) in beat.cancelled {
             if let Some(context) = self.running.get(id.as_str()) {
+                let _ = context.inner.stop.why.set(why);
                 context.inner.stop.ask(Reason::Cancelled);
             }
         }
@@ -332,12 +353,13 @@ impl QueueLoop {
         self.seat.lapsed(&worker);
     }
 
-    async fn turn(&mut self, ask: usize) {
+    /// Returns how many jobs were leased and started.
+    async fn turn(&mut self, ask: usize) -> usize {
         if self.notes.is_busy() && self.unsettled.iter().any(|settled| settled.context.is_some()) {
             // Progress and log lines are taken only while the lease runs.
             self.notes.flushed().await;
         }
-        let Some(worker) = self.seat.worker() else { return };
+        let Some(worker) = self.seat.worker() else { return 0 };
         let rest = self.unsettled.split_off(self.unsettled.len().min(MOST_AT_ONCE));
         let settlements = std::mem::replace(&mut self.unsettled, rest);
         self.calls += 1;
@@ -352,13 +374,16 @@ impl QueueLoop {
                 self.metrics.turn(&self.seat.queue, started.elapsed(), settlements.len(), turn.leased.len());
                 self.answered();
                 self.settled(settlements, &turn.stale);
+                let before = self.running.len();
                 self.took(&worker, &token, ask, turn);
+                self.running.len() - before
             }
             Err(error) => {
                 // Redis may have carried it out: the settlements are sent again, and their tokens tell.
                 self.unsettled.splice(0..0, settlements);
                 self.uncertain = true;
                 self.failed(&error);
+                0
             }
         }
     }
@@ -420,7 +445,11 @@ impl QueueLoop {
             self.metrics.lost_reply(&self.seat.queue);
             let token = held.iter().find(|(id, _)| id.as_str() == job.id).map(|(_, token)| Arc::clone(token));
             if let Some(token) = token {
+                let before = self.running.len();
                 self.start(job, token, redis.now_ms());
+                if let Some((pool, place)) = &self.pool {
+                    pool.take_surely(*place, self.running.len() - before);
+                }
             }
         }
         true
@@ -503,10 +532,15 @@ impl QueueLoop {
         self.seat.running.store(self.running.len(), Ordering::Relaxed);
         self.metrics.slots_in_use(&self.seat.queue, self.running.len());
         let outcomes = self.outcome_sender.clone();
-        tokio::spawn(async move {
+        let span = tracing::info_span!(
+            "attempt", queue = %self.seat.queue, job.id = %context.inner.id, job.name = %context.inner.record.name,
+            job.attempt = tries.attempt()
+        );
+        let attempt = async move {
             // The loop outlives every attempt unless it was given up.
             let _ = outcomes.send(attempt::run(context, route, timeout).await);
-        });
+        };
+        tokio::spawn(attempt.instrument(span));
     }
 
     /// A job nobody here can perform: others may, for a while; then it is a dead letter.

@@ -18,6 +18,7 @@ use crate::{
     heartbeat::{self, Heart},
     identity::{Seat, Signal},
     middleware::Layer,
+    pool::Pool,
     queue_loop::{DeadHook, Parts, QueueLoop},
     route::{Route, Routes},
     upkeep::Upkeep,
@@ -54,7 +55,8 @@ pub(crate) const MOST_SLOTS: usize = 100_000;
 pub struct Worker<S = ()> {
     client: Client,
     state: Arc<S>,
-    queues: Vec<(String, usize)>,
+    queues: Vec<(String, usize, u32)>,
+    slots: Option<usize>,
     routes: HashMap<&'static str, Route>,
     layers: Vec<Arc<dyn Layer>>,
     problems: Vec<String>,
@@ -82,6 +84,7 @@ impl<S: Send + Sync + 'static> Worker<S> {
             client,
             state: Arc::new(state),
             queues: Vec::new(),
+            slots: None,
             routes: HashMap::new(),
             layers: Vec::new(),
             problems: Vec::new(),
@@ -95,14 +98,34 @@ impl<S: Send + Sync + 'static> Worker<S> {
     }
 
     /// Works on a queue, with this many jobs of it running at once.
-    pub fn queue(mut self, name: &str, slots: usize) -> Self {
+    pub fn queue(self, name: &str, slots: usize) -> Self {
+        self.weighted_queue(name, slots, 1)
+    }
+
+    /// Works on a queue that has a weight in the slots all queues share; see [`slots`](Self::slots).
+    pub fn weighted_queue(mut self, name: &str, slots: usize, weight: u32) -> Self {
         if slots == 0 || slots > MOST_SLOTS {
             self.problems.push(format!("queue {name} has {slots} slots, 1 to {MOST_SLOTS} are allowed"));
         }
-        if self.queues.iter().any(|(known, _)| known == name) {
+        if weight == 0 {
+            self.problems.push(format!("queue {name} has weight 0 and would never get a slot"));
+        }
+        if self.queues.iter().any(|(known, ..)| known == name) {
             self.problems.push(format!("queue {name} is named twice"));
         }
-        self.queues.push((name.to_owned(), slots));
+        self.queues.push((name.to_owned(), slots, weight));
+        self
+    }
+
+    /// Limits how many jobs run at once over all queues; default: as many as the queues' own slots add up to.
+    ///
+    /// A queue that is alone in having work uses all of them. When several have, each is sure of its share: the total
+    /// times its weight over the sum of the weights, at least one.
+    pub fn slots(mut self, total: usize) -> Self {
+        if total == 0 {
+            self.problems.push("0 slots in all would never run a job".to_owned());
+        }
+        self.slots = Some(total);
         self
     }
 
@@ -183,7 +206,7 @@ impl<S: Send + Sync + 'static> Worker<S> {
             problems.push("it has no queue; add one with .queue(name, slots)".to_owned());
         }
         let mut names = Vec::new();
-        for (name, _) in &self.queues {
+        for (name, ..) in &self.queues {
             match name.parse::<QueueName>() {
                 Ok(name) => names.push(name),
                 Err(error) => problems.push(error.to_string()),
@@ -221,15 +244,23 @@ impl<S: Send + Sync + 'static> Worker<S> {
         let end = tokio_util::sync::CancellationToken::new();
         let (give_up, given_up) = watch::channel(false);
         let poke = Arc::new(Notify::new());
-        let (mut seats, mut beds) = (Vec::new(), Vec::new());
-        for (name, (_, slots)) in names.iter().zip(&self.queues) {
+        let (mut seats, mut all_signals, mut beds) = (Vec::new(), Vec::new(), Vec::new());
+        for (name, (_, slots, _)) in names.iter().zip(&self.queues) {
             let (seat, signals) = Seat::new(name.clone(), self.client.keys(name), *slots);
-            let bed = Bed::new(Arc::clone(&seat));
-            metrics.slots(name, *slots);
+            seats.push(seat);
+            all_signals.push(signals);
+        }
+        let weights: Vec<u32> = self.queues.iter().map(|(.., weight)| *weight).collect();
+        let pool = self.slots.map(|total| Arc::new(Pool::new(total, seats.clone(), &weights)));
+        for (place, (seat, signals)) in seats.iter().zip(all_signals).enumerate() {
+            let (name, slots) = (&seat.queue, seat.slots);
+            let bed = Bed::new(Arc::clone(seat));
+            metrics.slots(name, slots);
             tracker.spawn(
                 QueueLoop::new(Parts {
                     client: self.client.clone(),
-                    seat: Arc::clone(&seat),
+                    seat: Arc::clone(seat),
+                    pool: pool.clone().map(|pool| (pool, place)),
                     bed: Arc::clone(&bed),
                     routes: Arc::clone(&routes),
                     lease: self.lease,
@@ -243,12 +274,11 @@ impl<S: Send + Sync + 'static> Worker<S> {
             let upkeep = Upkeep {
                 client: self.client.clone(),
                 queue: self.client.queue(name.as_str())?,
-                seat: Arc::clone(&seat),
+                seat: Arc::clone(seat),
                 crash_limit: self.crash_limit,
                 metrics: metrics.clone(),
             };
             helpers.spawn(end.clone().run_until_cancelled_owned(upkeep.run()));
-            seats.push(seat);
             beds.push(bed);
         }
         let groups: Vec<Vec<Arc<Bed>>> = if self.client.redis().is_cluster() {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use ergate::{JobState, Tries, UniqueScope};
+use ergate_shared::ending;
 
 use crate::story::by_hand::{Entry, Leased, Settle};
 
@@ -17,8 +18,8 @@ pub(super) struct Queue {
     pub(super) unique: BTreeMap<String, (String, Option<u64>)>,
     /// When each worker's lease ends.
     pub(super) workers: BTreeMap<String, u64>,
-    /// Running jobs that shall be cancelled, with the token they ran under when that was asked.
-    pub(super) cancels: BTreeMap<String, String>,
+    /// Running jobs that shall be cancelled, with the token they ran under when that was asked, and why.
+    pub(super) cancels: BTreeMap<String, (String, String)>,
     pub(super) paused: bool,
     pub(super) concurrency: Option<u64>,
     places: i64,
@@ -54,8 +55,8 @@ impl State {
             Self::Ready(_) => (JobState::Ready, String::new()),
             Self::Scheduled(due) => (JobState::Scheduled, due.to_string()),
             Self::Leased(token) => (JobState::Leased, token.clone()),
-            Self::Completed(at, result) => (JobState::Completed, format!("c{at:013}{result}")),
-            Self::Cancelled(at, why) => (JobState::Cancelled, format!("x{at:013}{why}")),
+            Self::Completed(at, result) => (JobState::Completed, ended(ending::COMPLETED, *at, result)),
+            Self::Cancelled(at, why) => (JobState::Cancelled, ended(ending::CANCELLED, *at, why)),
             Self::Dead(at) => (JobState::Dead, at.to_string()),
         }
     }
@@ -190,6 +191,13 @@ impl Queue {
             self.jobs.get_mut(id).expect("just seen").tries = tries;
         }
         let detail = settle.detail.clone();
+        if matches!(settle.kind, "retry" | "snooze" | "hand_back")
+            && let Some(why) = self.take_cancellation(id, &settle.token)
+        {
+            self.release_at_end(id);
+            self.set(id, State::Cancelled(now, why));
+            return true;
+        }
         match settle.kind {
             "retry" | "snooze" => {
                 self.set(id, State::Scheduled(now + settle.delay));
@@ -216,6 +224,12 @@ impl Queue {
             }
         }
         true
+    }
+
+    /// Why the job was asked to end under this lease.
+    fn take_cancellation(&mut self, id: &str, token: &str) -> Option<String> {
+        let (asked, why) = self.cancels.remove(id)?;
+        (asked == token).then_some(why)
     }
 
     fn promote_due(&mut self, now: u64) {
@@ -272,18 +286,22 @@ impl Queue {
                 _ => None,
             })
             .collect();
-        self.cancels.retain(|id, token| leases.get(id) == Some(token));
-        self.cancels.iter().filter(|(_, token)| holder(token) == worker).map(|(id, _)| id.clone()).collect()
+        self.cancels.retain(|id, (token, _)| leases.get(id) == Some(token));
+        self.cancels.iter().filter(|(_, (token, _))| holder(token) == worker).map(|(id, _)| id.clone()).collect()
     }
 
     /// How many went back, and how many are dead.
     pub(super) fn reap(&mut self, worker: &str, crash_limit: u32, failure: &str, now: u64) -> (u64, u64) {
         let (mut returned, mut dead) = (0, 0);
         for id in self.leased_by(worker) {
-            self.cancels.remove(&id);
+            let (_, token) = self.jobs[&id].state.told();
+            let why = self.take_cancellation(&id, &token);
             let job = self.jobs.get_mut(&id).expect("it is leased");
             job.tries.crashes += 1;
-            if job.tries.crashes >= crash_limit {
+            if let Some(why) = why {
+                self.release_at_end(&id);
+                self.set(&id, State::Cancelled(now, why));
+            } else if job.tries.crashes >= crash_limit {
                 self.bury(&id, now, failure.to_owned());
                 dead += 1;
             } else {
@@ -300,7 +318,7 @@ impl Queue {
         match self.jobs.get(id).map(|job| job.state.clone()) {
             None => "gone",
             Some(State::Leased(token)) => {
-                self.cancels.insert(id.to_owned(), token);
+                self.cancels.insert(id.to_owned(), (token, why.to_owned()));
                 "asked"
             }
             Some(state) if state.waits() => {
@@ -395,6 +413,10 @@ impl Queue {
         let (_, token) = job.state.told();
         Leased { id: id.to_owned(), token, record: job.record.clone(), tries: job.tries }
     }
+}
+
+fn ended(mark: u8, at: u64, detail: &str) -> String {
+    String::from_utf8(ending::write(&mut Vec::new(), mark, at, detail.as_bytes()).to_vec()).expect("it is text")
 }
 
 /// Whose token it is.

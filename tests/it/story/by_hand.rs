@@ -328,9 +328,9 @@ impl ByHand {
 
     pub(crate) async fn heartbeat(&self, worker: &str) -> Beat {
         let call = self.call(&script::WORKER_HEARTBEAT).arg(worker).number(LEASE);
-        let (_, code, held, _, _, _, cancelled): (u64, String, u64, i64, u64, i64, Vec<String>) =
+        let (_, code, held, _, _, _, cancelled): (u64, String, u64, i64, u64, i64, Vec<(String, String)>) =
             self.run(&call).await;
-        Beat { code, held, cancelled }
+        Beat { code, held, cancelled: cancelled.into_iter().map(|(id, _)| id).collect() }
     }
 
     /// Leases up to `ask` jobs.

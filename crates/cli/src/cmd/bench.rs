@@ -62,13 +62,13 @@ impl Bench {
             return output.json(&measured);
         }
         let server = client.server();
+        // The nodes of a cluster do not say with one voice what they are.
+        let flavour = if server.flavour.is_empty() { "cluster" } else { &server.flavour };
+        let (address, jobs) = (client.redis().address(), output::counted(self.jobs.into(), "job"));
+        let size = output::bytes(self.payload as u64);
         output.line(format!(
-            "{BOLD}{} {} at {}{BOLD:#} {DIM}{} of {} each, nothing done in the handler{DIM:#}\n",
-            server.flavour,
-            server.version,
-            client.redis().address(),
-            output::counted(self.jobs.into(), "job"),
-            output::bytes(self.payload as u64),
+            "{BOLD}{flavour}{} at {address}{BOLD:#} {DIM}{jobs} of {size} each, nothing done in the handler{DIM:#}\n",
+            if server.version.is_empty() { String::new() } else { format!(" {}", server.version) }
         ))?;
         output.line(measured.page(&self))
     }

@@ -118,9 +118,7 @@ async fn work_on(
         gone = gone => return Err(gone),
         () = shutdown_signal() => {}
     }
-    output::note(
-        "stopping: running jobs may finish; Ctrl-C again hands them back by letting their leases run out",
-    );
+    output::note("stopping: running jobs may finish; press Ctrl-C again not to wait for them");
     let _ = stop.send(());
     tokio::select! {
         worked = worker => worked,

@@ -87,7 +87,9 @@ impl Table {
 
     fn render_within(&self, width: Option<u16>) -> String {
         match width {
-            Some(width) if self.narrowest() > width => self.blocks(),
+            Some(width) if self.narrowest() > width => {
+                self.below(width).unwrap_or_else(|| self.blocks(width))
+            }
             width => self.grid(width),
         }
     }
@@ -139,8 +141,34 @@ impl Table {
         table.trim_fmt()
     }
 
+    /// The last column, if it is prose, in lines of its own below each row; `None` if the rest does not fit either.
+    fn below(&self, width: u16) -> Option<String> {
+        /// How far in it stands.
+        const INDENT: usize = 4;
+        let Some((Column::Prose(_), columns)) = self.columns.split_last() else { return None };
+        let rest = Self {
+            columns: columns.to_vec(),
+            rows: self.rows.iter().map(|row| row[..columns.len()].to_vec()).collect(),
+        };
+        if rest.narrowest() > width {
+            return None;
+        }
+        let grid = rest.grid(None);
+        let mut lines = grid.lines();
+        let mut text = lines.next().unwrap_or_default().to_owned();
+        for (line, row) in lines.zip(&self.rows) {
+            let _ = write!(text, "\n{line}");
+            if let Some(Cell { text: prose, style }) = row.last().filter(|cell| !cell.text.is_empty()) {
+                for line in super::wrapped(prose, usize::from(width).saturating_sub(INDENT)) {
+                    let _ = write!(text, "\n{:INDENT$}{style}{line}{style:#}", "");
+                }
+            }
+        }
+        Some(text)
+    }
+
     /// Each row as lines of title and value.
-    fn blocks(&self) -> String {
+    fn blocks(&self, width: u16) -> String {
         let longest = self.columns.iter().map(|column| column.title().len()).max().unwrap_or(0);
         let mut text = String::new();
         for (number, row) in self.rows.iter().enumerate() {
@@ -152,8 +180,13 @@ impl Table {
                     continue;
                 }
                 let style = if place == 0 { BOLD } else { cell.style };
-                let (title, value) = (column.title(), &cell.text);
-                let _ = writeln!(text, "{DIM}{title:longest$}{DIM:#}  {style}{value}{style:#}");
+                let before = format!("{DIM}{:longest$}{DIM:#}  {style}", column.title());
+                let indent = longest + usize::from(GAP);
+                let lines = super::wrapped(
+                    &cell.text,
+                    usize::from(width).saturating_sub(indent).max(NARROWEST_PROSE.into()),
+                );
+                let _ = writeln!(text, "{before}{}{style:#}", lines.join(&format!("\n{:indent$}", "")));
             }
         }
         text.trim_end().to_owned()
@@ -215,8 +248,16 @@ mod tests {
     }
 
     #[test]
+    fn prose_that_finds_no_room_beside_the_rest_stands_below() {
+        let text = plain(&example().render_within(Some(25)));
+
+        assert!(text.starts_with("queue  ready\nmail      12\n    the server said that\n"), "{text}");
+        assert!(text.ends_with("http   1,000"), "{text}");
+    }
+
+    #[test]
     fn in_a_very_narrow_terminal_each_row_is_a_block() {
-        let text = plain(&example().render_within(Some(20)));
+        let text = plain(&example().render_within(Some(10)));
 
         assert!(text.contains("queue    mail\nready    12\n"), "{text}");
     }

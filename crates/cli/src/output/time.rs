@@ -35,6 +35,16 @@ impl Clock {
     pub(crate) fn age(self, at: u64) -> String {
         short(Duration::from_millis(self.now.saturating_sub(at)))
     }
+
+    /// `3m ago` or `in 2h`, for columns.
+    pub(crate) fn brief(self, at: u64) -> String {
+        let apart = Duration::from_millis(at.abs_diff(self.now));
+        match at.cmp(&self.now) {
+            _ if apart.as_secs() == 0 => "now".to_owned(),
+            std::cmp::Ordering::Greater => format!("in {}", short(rounded(apart))),
+            _ => format!("{} ago", short(apart)),
+        }
+    }
 }
 
 /// `2026-11-22 09:31:05.123`, for lines of a log.
@@ -107,5 +117,7 @@ mod tests {
         assert_eq!(clock.age(90_000_000_000 - 59_999), "59s");
         assert_eq!(clock.age(90_000_000_000 - 3 * 86_400_000), "3d");
         assert_eq!(clock.age(90_000_000_001), "0s");
+        assert_eq!(clock.brief(90_000_000_000 - 180_000), "3m ago");
+        assert_eq!(clock.brief(90_000_000_000 + 7_199_000), "in 2h");
     }
 }

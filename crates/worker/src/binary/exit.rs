@@ -81,8 +81,13 @@ fn hint(error: &anyhow::Error) -> Option<String> {
 pub fn report(outcome: anyhow::Result<()>) -> ExitCode {
     let Err(error) = outcome else { return ExitCode::SUCCESS };
     let mut text = format!("error: {error}\n");
-    for cause in error.chain().skip(1) {
-        text.push_str(&format!("  caused by: {cause}\n"));
+    let mut told = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        // Some errors repeat their cause instead of adding to it.
+        if cause != told {
+            text.push_str(&format!("  caused by: {cause}\n"));
+        }
+        told = cause;
     }
     if let Some(hint) = hint(&error) {
         text.push_str(&format!("hint: {hint}\n"));

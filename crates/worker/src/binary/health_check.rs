@@ -27,7 +27,7 @@ pub(super) async fn ask(metrics: Option<&str>) -> anyhow::Result<()> {
         .with_context(|| format!("worker at {address} cannot be asked"))?;
     let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
     if head.split_whitespace().nth(1) != Some("200") {
-        bail!("worker at {address} is not ready: {}", body.trim());
+        bail!("worker at {address} answered: {}", body.trim());
     }
     Ok(())
 }

@@ -6,8 +6,6 @@ use std::path::PathBuf;
 
 use clap::{Args, builder::FalseyValueParser};
 
-/// Where Redis listens unless told otherwise.
-
 /// Everything `ergate-worker` can be told.
 ///
 /// A program that knows how to reach Redis by itself takes [`Work`] into its own arguments and makes the rest.

@@ -106,7 +106,7 @@ impl List {
             table.row([
                 Cell::count(group.count, RED),
                 group.kind.into(),
-                Cell::styled(clock.relative(group.last), DIM),
+                Cell::styled(clock.brief(group.last), DIM),
                 group.names.into_iter().collect::<Vec<_>>().join(", ").into(),
                 listing::shortened(group.message).into(),
             ]);

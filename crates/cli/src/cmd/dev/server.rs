@@ -92,7 +92,7 @@ impl Server {
         let status = child.wait().await;
         let status = status.map_or_else(|error| error.to_string(), |status| status.to_string());
         self.child = None;
-        failed(format!("the server has ended by itself ({status})"), &self.dir, self.log_from).into()
+        failed(&format!("the server has ended by itself ({status})"), &self.dir, self.log_from).into()
     }
 
     /// Tells it to write everything down and end, and waits for that.
@@ -110,7 +110,10 @@ impl Server {
         // What it acknowledged is in the append-only file by then, as that is written before it answers.
         child.kill().await?;
         Err(failed(
-            format!("the server had not ended {} after SHUTDOWN and was killed", output::about(STOPS_WITHIN)),
+            &format!(
+                "the server had not ended {} after SHUTDOWN and was killed",
+                output::about(STOPS_WITHIN)
+            ),
             &self.dir,
             self.log_from,
         )
@@ -221,11 +224,11 @@ async fn loaded(child: &mut Child, port: u16, dir: &Path, log_from: u64) -> anyh
             () = answers => Ok(()),
             status = child.wait() => {
                 let status = status?;
-                Err(failed(format!("the server ended at once ({status})"), dir, log_from).into())
+                Err(failed(&format!("the server ended at once ({status})"), dir, log_from).into())
             }
             () = shutdown_signal() => Err(Refusal::failed("interrupted").into()),
             () = tokio::time::sleep(LOADS_WITHIN) => {
-                Err(failed(format!("the server did not answer within {}", output::about(LOADS_WITHIN)), dir, log_from).into())
+                Err(failed(&format!("the server did not answer within {}", output::about(LOADS_WITHIN)), dir, log_from).into())
             }
         }
     };
@@ -233,7 +236,7 @@ async fn loaded(child: &mut Child, port: u16, dir: &Path, log_from: u64) -> anyh
 }
 
 /// An error with what the server last wrote.
-fn failed(what: String, dir: &Path, log_from: u64) -> Refusal {
+fn failed(what: &str, dir: &Path, log_from: u64) -> Refusal {
     let log = dir.join("redis.log");
     let text = fs::read(&log).unwrap_or_default();
     let text =

@@ -6,6 +6,7 @@ use ergate_shared::{FORMAT, QueueName};
 use super::Finding;
 use crate::{
     connection::Connection,
+    exit,
     output::{about, counted},
 };
 
@@ -14,18 +15,22 @@ const NEARLY_TRIMMED: f64 = 0.9;
 const KEEP_DEAD: f64 = 10_000.0;
 
 pub(super) async fn findings(connection: &Connection) -> anyhow::Result<Vec<Finding>> {
-    // Eviction has been judged above and must not keep the queues from being looked at.
-    let client = match connection.builder().allow_eviction(true).connect(&connection.url()).await {
-        Ok(client) => client,
+    match look(connection).await {
+        Ok(findings) => Ok(findings),
         Err(error) if matches!(error, Error::Unreachable { .. } | Error::TimedOut { .. }) => {
-            return Err(error.into());
+            Err(error.into())
         }
         Err(error) => {
-            let chain: Vec<_> = anyhow::Error::from(error).chain().map(ToString::to_string).collect();
-            let fix = "mend what is said above; until then no client connects";
-            return Ok(vec![Finding::loses_work(format!("Ergate cannot use it: {}", chain.join(": ")), fix)]);
+            let chain = exit::chain(&error.into()).join(": ");
+            let fix = "mend what is said above; until then not every command works";
+            Ok(vec![Finding::loses_work(format!("Ergate cannot use it: {chain}"), fix)])
         }
-    };
+    }
+}
+
+async fn look(connection: &Connection) -> Result<Vec<Finding>, Error> {
+    // Eviction has been judged above and must not keep the queues from being looked at.
+    let client = connection.builder().allow_eviction(true).connect(&connection.url()).await?;
     let namespace = client.namespace();
     let mut findings = vec![Finding::ok(format!("namespace {namespace} has data format {FORMAT}"))];
     let mut well = 0;
@@ -137,7 +142,7 @@ mod tests {
     #[test]
     fn ready_jobs_that_nobody_takes_are_a_warning() {
         let waiting = |stats: &mut QueueStats| {
-            (stats.records, stats.ready, stats.oldest_ready_ms) = (2, 2, Some(90_000))
+            (stats.records, stats.ready, stats.oldest_ready_ms) = (2, 2, Some(90_000));
         };
         let findings = of_queue(&name(), &stats(waiting));
 

@@ -59,8 +59,11 @@ fn usage(facts: &Facts) -> Finding {
     }
     let share = used as f64 / most as f64;
     let text = format!("{} of {} in use ({:.0} %)", output::bytes(used), output::bytes(most), share * 100.0);
+    let fix = "raise maxmemory, or keep fewer ended jobs: `ergate queue limit QUEUE --keep-completed N`";
+    if share >= 1.0 {
+        return Finding::loses_work(format!("{text}: it is full, and new jobs are refused"), fix);
+    }
     if share >= NEARLY_FULL {
-        let fix = "raise maxmemory, or keep fewer ended jobs: `ergate queue limit QUEUE --keep-completed N`";
         return Finding::warn(format!("{text}; when it is full, new jobs are refused"), fix);
     }
     Finding::ok(text)
@@ -90,5 +93,6 @@ mod tests {
 
         assert_eq!(finding.level, Level::Warn);
         assert!(finding.what.contains("9.0 MiB of 10.0 MiB in use (90 %)"), "{}", finding.what);
+        assert_eq!(usage(&Facts::of("used_memory:11\r\nmaxmemory:10", &[])).level, Level::LosesWork);
     }
 }

@@ -55,7 +55,7 @@ pub(super) async fn findings(redis: &Redis, namespace: &Namespace) -> Result<Vec
         Ok(user) => format!("user {user}"),
         Err(_) => "this user".to_owned(),
     };
-    if let Err(problem) = scripts(redis).await? {
+    if let Err(problem) = scripts(redis, namespace).await? {
         findings.push(Finding::loses_work(
             format!("{user} may not run scripts: {problem}"),
             "allow `+eval +evalsha`; every change of a job is a script",
@@ -76,13 +76,22 @@ fn allowed<T>(answer: Result<T, Error>) -> Result<Result<T, String>, Error> {
     }
 }
 
-async fn scripts(redis: &Redis) -> Result<Result<(), String>, Error> {
-    let by_text = redis.command::<u8>("EVAL", redis::cmd("EVAL").arg("return 1").arg(0)).await;
+async fn scripts(redis: &Redis, namespace: &Namespace) -> Result<Result<(), String>, Error> {
+    let key = RegistryKeys::new(namespace).queues;
+    let call = |verb: &str, script: &str| {
+        let mut call = redis::cmd(verb);
+        // In a cluster the key brings both calls to the same node; elsewhere a right to keys is another question.
+        match redis.is_cluster() {
+            true => call.arg(script).arg(1).arg(&key),
+            false => call.arg(script).arg(0),
+        };
+        call
+    };
+    let by_text = redis.command::<u8>("EVAL", &call("EVAL", "return 1")).await;
     if let Err(problem) = allowed(by_text)? {
         return Ok(Err(problem));
     }
-    let by_sha = redis.command::<u8>("EVALSHA", redis::cmd("EVALSHA").arg(SHA).arg(0)).await;
-    Ok(allowed(by_sha)?.map(drop))
+    Ok(allowed(redis.command::<u8>("EVALSHA", &call("EVALSHA", SHA)).await)?.map(drop))
 }
 
 /// The commands in the scripts are read from the scripts, so that none can be forgotten here.

@@ -1,9 +1,6 @@
 //! Many jobs from a file, one payload a line. Nothing is sent before every line has been checked.
 
-use std::{
-    io::Read as _,
-    path::{Path, PathBuf},
-};
+use std::{io::Read as _, path::Path};
 
 use anyhow::Context as _;
 use ergate_client::{ATOMIC_BATCH, Client, EnqueueAll};
@@ -60,8 +57,8 @@ pub(super) fn check(payload: &[u8], limit: usize) -> Result<(), String> {
 }
 
 /// Reads and checks every line.
-pub(super) fn read(file: &PathBuf, limit: usize) -> anyhow::Result<Payloads> {
-    let path = (file.as_os_str() != "-").then_some(file.as_path());
+pub(super) fn read(file: &Path, limit: usize) -> anyhow::Result<Payloads> {
+    let path = (file.as_os_str() != "-").then_some(file);
     let from = path.map_or_else(|| "stdin".to_owned(), |path| path.display().to_string());
     Payloads::parse(read_all(path)?, from, limit)
 }

@@ -30,7 +30,9 @@ impl Page {
 
     fn styled(&mut self, title: &str, value: impl AsRef<str>, style: Style) {
         let value = output::harmless(value.as_ref());
-        let _ = writeln!(self.text, "{DIM}{title:<10}{DIM:#} {style}{value}{style:#}");
+        let before = format!("{DIM}{title:<10}{DIM:#} {style}");
+        self.text.push_str(&output::hanging(&before, 11, &value, &format!("{style:#}")));
+        self.text.push('\n');
     }
 
     fn section(&mut self, title: &str, body: &str) {
@@ -182,13 +184,15 @@ fn failure(page: &mut Page, view: &JobView, clock: Clock) {
     let worker =
         if failure.worker.is_empty() { String::new() } else { format!(" on worker {}", failure.worker) };
     let when = if failure.at > 0 { format!(", {}", clock.relative(failure.at)) } else { String::new() };
-    let title = format!("last failure{BOLD:#}  {DIM}{what}{attempt}{worker}{when}{DIM:#}");
+    let about = format!("{what}{attempt}{worker}{when}");
     let message = output::harmless(&failure.message);
     let mut body = format!("{RED}{message}{RED:#}");
     for cause in &failure.chain {
         let _ = write!(body, "\n  caused by: {}", output::harmless(cause));
     }
-    let _ = writeln!(page.text, "\n{BOLD}{title}");
+    let title =
+        output::hanging(&format!("{BOLD}last failure{BOLD:#}  {DIM}"), 14, &about, &format!("{DIM:#}"));
+    let _ = writeln!(page.text, "\n{title}");
     for line in body.lines() {
         let _ = writeln!(page.text, "  {line}");
     }

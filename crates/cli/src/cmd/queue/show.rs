@@ -2,7 +2,7 @@
 
 use anstyle::Style;
 use clap::Args;
-use ergate_client::{Client, QueueStats};
+use ergate_client::{Client, JobView, Page, Queue, QueueStats};
 use ergate_shared::{JobState, QueueName};
 use serde_json::json;
 
@@ -35,7 +35,7 @@ impl Show {
         let Some(state) = self.state else {
             return output.either(&as_json(&self.queue, &stats), page(&self.queue, &stats));
         };
-        let jobs = queue.list(state, self.cursor.as_deref(), self.limit.into()).await?;
+        let jobs = self.jobs(&queue, state).await?;
         if output.is_json() {
             let views: Vec<_> = jobs.items.iter().map(|view| view.to_json()).collect();
             return output
@@ -56,6 +56,22 @@ impl Show {
                 output::counted(stats.count(state), "job")
             )),
             _ => Ok(()),
+        }
+    }
+}
+
+impl Show {
+    /// A full page if there is one: entries of jobs that have left the state are passed over.
+    async fn jobs(&self, queue: &Queue, state: JobState) -> anyhow::Result<Page<JobView>> {
+        let mut jobs = Page { items: Vec::new(), next: self.cursor.clone() };
+        loop {
+            let room = usize::from(self.limit) - jobs.items.len();
+            let page = queue.list(state, jobs.next.as_deref(), room).await?;
+            jobs.items.extend(page.items);
+            jobs.next = page.next;
+            if jobs.next.is_none() || jobs.items.len() >= self.limit.into() {
+                return Ok(jobs);
+            }
         }
     }
 }

@@ -39,7 +39,7 @@ pub(super) async fn run(client: &Client, output: Output) -> anyhow::Result<()> {
             worker.pid.to_string().into(),
             if silent { Cell::styled("silent", YELLOW) } else { phase(worker) },
             clock.age(worker.started_at).into(),
-            Cell::styled(clock.relative(worker.seen_at), if silent { YELLOW } else { DIM }),
+            Cell::styled(clock.brief(worker.seen_at), if silent { YELLOW } else { DIM }),
             worker.version.as_str().into(),
             queues(worker).into(),
         ]);

@@ -1,0 +1,2 @@
+//! The snippets of README.md, compiled as documentation tests.
+#![doc = include_str!("../../../README.md")]
