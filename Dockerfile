@@ -25,7 +25,8 @@ RUN set -eu; cd /image; mkdir -p etc tmp; chmod 1777 tmp; \
 FROM scratch
 COPY --from=build /image /
 USER 65532:65532
-ENV PATH=/usr/local/bin
+# Reachable from other containers; mail without a mail server is kept where this user may write.
+ENV PATH=/usr/local/bin ERGATE_METRICS=0.0.0.0:9464 ERGATE_MAIL_FOLDER=/tmp/mail
 # Metrics, /healthz and /readyz.
 EXPOSE 9464
 # Ready means a recent answer from Redis, so a worker whose Redis is away is unhealthy, and well again by itself.

@@ -1,7 +1,7 @@
 -- Cancels a job: one that waits at once, one that runs by asking its worker.
 --
 -- keys: meta jobs ready ranked withdrawn scheduled expiring leased held ended completed cancelled dead tries failures progress logs unique cancels wake watched
--- uses: clock record wake ready unique forget finish locate
+-- uses: clock memory record wake ready unique forget finish locate
 -- argv: now or '', id, reason
 -- replies: {now, code, token}; code: ok | asked (it runs under the token) | gone (no such job) | ended (it has already)
 -- cost: O(1); O(log n) for a scheduled job
@@ -10,6 +10,7 @@
 local now = now_ms(ARGV[1])
 local id, reason = ARGV[2], ARGV[3]
 
+write_despite_full_memory()
 local state, token = locate(id)
 if not state then
   return { now, 'gone', '' }

@@ -4,7 +4,7 @@
 -- uses: clock record wake ready unique windows forget finish locate
 -- argv: now or '', producer id, number of this call (one more than its last), count of plain jobs, then
 --       per plain job: id, record; per other job: id, record, when ('' now, '+ms' or '@ms'), own ('1': id chosen by the
---       caller), unique window in ms or '', on conflict (reject | ignore | replace), expiry in ms or ''
+--       caller), unique window in ms or '', on conflict (keep | replace), expiry in ms or ''
 -- replies: {now, code, per other job: '' enqueued, 'exists' id already there, 'held <id>' unique key taken}
 --          code: ok | repeated (this call was applied before: its reply was lost, or it arrives late)
 -- cost: O(jobs); O(log n) for each job that is scheduled or has a priority

@@ -1,7 +1,7 @@
 -- Sets and clears a queue's settings: paused, limits, retention. An empty value clears.
 --
 -- keys: meta ready ranked wake
--- uses: wake
+-- uses: memory wake
 -- argv: name, value pairs
 -- replies: ok
 -- cost: O(pairs)
@@ -10,6 +10,7 @@
 -- A new rate owes nothing for what went out at the old one; setting the same one again forgives nothing.
 local RATE = { rate_interval = true, rate_burst = true }
 
+write_despite_full_memory()
 for at = 1, #ARGV, 2 do
   local name, value = ARGV[at], ARGV[at + 1]
   if RATE[name] and call('HGET', meta, name) ~= value then

@@ -1,7 +1,7 @@
 -- A worker's turn at a queue: settles what finished and leases as many ready jobs as it has free slots, in one call.
 --
 -- keys: meta workers leased held jobs ready ranked withdrawn scheduled expiring tries failures progress logs ended completed cancelled dead unique cancels wake watched
--- uses: clock memory record wake ready promote unique forget finish limit cancel
+-- uses: clock memory record wake ready promote unique forget finish limit cancel take
 -- argv: now or '', worker id, token for what is leased now, free slots, count of tokens that completed jobs were leased with,
 --       then per token: token, count of jobs; in the same order per completed job: id, end as `ended` keeps it;
 --       then per other outcome: kind, id, token, delay in ms, tries, failure or end
@@ -14,13 +14,14 @@
 -- holds: only the token a job was leased with can settle it, once; a worker whose entry ran out leases nothing.
 
 local now = now_ms(ARGV[1])
-local worker, token, ask, groups = ARGV[2], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5])
+-- More would not fit on Lua's stack in one command.
+local MOST_LEASED = 1000
+local worker, token, groups = ARGV[2], ARGV[3], tonumber(ARGV[5])
+local ask = math.min(tonumber(ARGV[4]), MOST_LEASED)
 local FIRST, OTHER_FIELDS = 6, 6
 local SETTINGS = { 'paused', 'keep_completed', 'keep_cancelled', 'keep_dead', 'concurrency',
   'rate_interval', 'rate_burst', 'rate_full_at' }
 local PROMOTE_AT_ONCE = 500
--- Beyond what is asked for, entries that were withdrawn are skipped up to this many.
-local POP_AT_MOST = 2000
 
 write_despite_full_memory()
 local settings = {}
@@ -140,102 +141,6 @@ for holder, number in pairs(given_back) do
   end
 end
 
--- Takes up to `room` ids off what is ready, in the order they are to run.
-local function take(room)
-  local taken = call('ZRANGEBYSCORE', ranked, '-inf', PLAIN_PRIORITY * RANK_SPAN, 'LIMIT', 0, room)
-  if #taken > 0 then
-    call('ZREM', ranked, unpack(taken))
-  end
-  local popped = 0
-  while #taken < room and popped < POP_AT_MOST do
-    local plain = call('LPOP', ready, room - #taken)
-    if not plain then
-      break
-    end
-    popped = popped + #plain
-    if #taken == 0 and call('EXISTS', withdrawn) == 0 then
-      taken = plain
-    else
-      local marks, skipped = call('HMGET', withdrawn, unpack(plain)), {}
-      for i, id in ipairs(plain) do
-        -- A mark stands for one entry, the older: the same job may be in the list a second time.
-        if marks[i] and not skipped[id] then
-          skipped[id] = true
-          call('HDEL', withdrawn, id)
-        else
-          taken[#taken + 1] = id
-        end
-      end
-    end
-  end
-  if #taken < room then
-    for i, member in ipairs(call('ZPOPMIN', ranked, room - #taken)) do
-      if i % 2 == 1 then
-        taken[#taken + 1] = member
-      end
-    end
-  end
-  return taken
-end
-
--- Leaves out what has no record or has expired, and lets go of unique keys held until now.
-local function fit_to_run(taken, found)
-  local plain = true
-  for i = 1, #taken do
-    local record = found[i]
-    if not record or byte(record, 3) ~= 0 then
-      plain = false
-      break
-    end
-  end
-  if plain then
-    return taken, found
-  end
-  local leases, records = {}, {}
-  for i, id in ipairs(taken) do
-    local record = found[i]
-    if record then
-      release_unique(id, record, UNIQUE_UNTIL_STARTED)
-    end
-    if record and has_flag(record, EXPIRES) then
-      local expiry = call('ZSCORE', expiring, id)
-      call('ZREM', expiring, id)
-      if expiry and tonumber(expiry) <= now then
-        dead_letter(id, record, expiry_failure(now), now, settings.keep_dead)
-        record = false
-      end
-    end
-    if record then
-      leases[#leases + 1] = id
-      records[#records + 1] = record
-    end
-  end
-  return leases, records
-end
-
-local function lease_up_to(room)
-  local leases, records, left_out, popped_in_vain = {}, {}, nil, 0
-  repeat
-    local taken = take(room - #leases)
-    if #taken == 0 then
-      break
-    end
-    local fit, found = fit_to_run(taken, call('HMGET', jobs, unpack(taken)))
-    left_out = #taken - #fit
-    if #leases == 0 then
-      leases, records = fit, found
-    else
-      for i = 1, #fit do
-        leases[#leases + 1] = fit[i]
-        records[#records + 1] = found[i]
-      end
-    end
-    popped_in_vain = popped_in_vain + left_out
-    -- What was left out takes no place from those behind it.
-  until left_out == 0 or popped_in_vain >= POP_AT_MOST
-  return leases, records
-end
-
 -- Whether jobs were left behind because of the queue's own limits; then no other worker could take them either.
 local limited = false
 
@@ -258,7 +163,7 @@ local function lease()
     return 'ok', none, opens_in
   end
 
-  local leases, records = lease_up_to(room)
+  local leases, records = take_to_run(room, now, settings.keep_dead)
   if #leases == 0 then
     return 'ok', none, opens_in
   end

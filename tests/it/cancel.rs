@@ -211,7 +211,9 @@ async fn a_handler_may_cancel_its_own_job() {
     let id = story.enqueue(1, Does::CancelItself).await;
     let error = story.job(&id).result::<u64>(Duration::from_secs(15)).await.unwrap_err();
 
-    assert!(matches!(&error, Error::Ended { state: JobState::Cancelled, reason, .. } if reason == "not needed any more"));
+    assert!(
+        matches!(&error, Error::Ended { state: JobState::Cancelled, reason, .. } if reason == "not needed any more")
+    );
     assert_eq!(story.trace.dead().len(), 0);
     worker.stop().await;
     story.all_adds_up().await;

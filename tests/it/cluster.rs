@@ -27,11 +27,16 @@ const MODULES: [&str; 13] = [
 ];
 
 /// Tests that look into their one server besides.
-const ONE_SERVER: [&str; 4] = [
+const ONE_SERVER: [&str; 9] = [
     "concurrent_enqueues_share_round_trips",
     "a_redrive_at_a_rate_spaces_the_jobs_evenly",
     "a_queue_at_its_rate_is_worked_off_without_anybody_asking",
     "somebody_who_waits_for_a_replaced_job_hears_that_it_is_gone",
+    "a_record_in_no_state_is_found_and_made_ready",
+    "counts_that_disagree_with_the_leases_are_put_right",
+    "ids_without_a_record_are_found_and_dropped",
+    "leases_of_a_worker_that_is_not_there_are_found_and_taken_back",
+    "what_is_in_order_is_not_repaired",
 ];
 
 /// Starts the cluster, and has this very program run the queue's tests against it.

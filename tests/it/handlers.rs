@@ -586,7 +586,10 @@ async fn a_payload_that_cannot_be_brought_up_to_date_is_dead_at_once_and_kept() 
     assert_eq!(half.message, "payload brought from version 1 to 3 is no versioned");
     assert_eq!(half.chain, ["missing field `last`"]);
     let failure = failure_of(&story, &odd.id).await;
-    assert_eq!((failure.kind, failure.message.as_str()), (FailureKind::Decode, "a payload of version 1 has a name"));
+    assert_eq!(
+        (failure.kind, failure.message.as_str()),
+        (FailureKind::Decode, "a payload of version 1 has a name")
+    );
     let record = story.job(&odd.id).get().await.unwrap().record.unwrap();
     assert_eq!(record.payload, br#"{"nickname":"Ada"}"#);
     worker.stop().await;
@@ -622,9 +625,14 @@ async fn a_worker_put_together_badly_says_all_that_is_wrong_at_once() {
     let error = worker.run_until(std::future::pending()).await.unwrap_err();
 
     let WorkerError::Setup(problems) = &error else { panic!("{error}") };
-    for expected in ["queue none has 0 slots", "queue twice is named twice", "job plain has two handlers",
-        "lease 5ms is not within 1s to 1h", "crash limit 0", "queue name \"a b\" has the character ' '"]
-    {
+    for expected in [
+        "queue none has 0 slots",
+        "queue twice is named twice",
+        "job plain has two handlers",
+        "lease 5ms is not within 1s to 1h",
+        "crash limit 0",
+        "queue name \"a b\" has the character ' '",
+    ] {
         assert!(problems.iter().any(|problem| problem.contains(expected)), "{expected}: {problems:?}");
     }
     assert_eq!(problems.len(), 6, "{problems:?}");

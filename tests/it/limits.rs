@@ -212,7 +212,11 @@ async fn two_workers_share_one_rate() {
     }
 
     let spaced = 100;
-    assert_eq!(started.len(), spaced + 3 - 1, "one second at 100 a second, and a burst of three to begin with");
+    assert_eq!(
+        started.len(),
+        spaced + 3 - 1,
+        "one second at 100 a second, and a burst of three to begin with"
+    );
 }
 
 #[tokio::test]
@@ -329,10 +333,7 @@ async fn limits_that_make_no_sense_are_refused_and_change_nothing() {
         rates.push(queue.set_rate(Some(wrong)).await.unwrap_err());
     }
 
-    assert_eq!(
-        concurrency.to_string(),
-        "concurrency 0 would never run a job; pause the queue instead"
-    );
+    assert_eq!(concurrency.to_string(), "concurrency 0 would never run a job; pause the queue instead");
     for error in rates {
         assert!(matches!(error, Error::Option(_)));
         assert_eq!(error.to_string(), "a rate needs a count, a time and a burst of at least 1");

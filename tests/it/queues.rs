@@ -1,1 +1,353 @@
-//! queues
+//! Queues as a whole: paused, drained, purged, repaired.
+
+use ergate::{Error, prelude::*};
+use ergate_shared::key::QueueKey;
+
+use crate::{
+    story::{
+        Does, QUEUE, Story, act,
+        by_hand::{Entry, ids, plain},
+    },
+    support::until,
+};
+
+#[tokio::test]
+async fn a_paused_queue_takes_jobs_and_hands_out_none() {
+    let story = Story::begin().await;
+    let mut queue = story.by_hand();
+    story.queue().pause().await.unwrap();
+    queue.enqueue_all(&plain(&["a", "b"])).await;
+    queue.join("w").await;
+
+    let paused = queue.turn("w", 5, &[]).await;
+    let stats = story.queue().stats().await.unwrap();
+    story.queue().resume().await.unwrap();
+    let resumed = queue.turn("w", 5, &[]).await;
+
+    assert_eq!((paused.code.as_str(), paused.leased.len()), ("paused", 0));
+    assert!(stats.paused && stats.ready == 2);
+    assert_eq!(ids(&resumed.leased), ["a", "b"]);
+    assert!(!story.queue().stats().await.unwrap().paused);
+}
+
+#[tokio::test]
+async fn running_jobs_go_on_while_their_queue_is_paused() {
+    let story = Story::begin().await;
+    let worker = story.worker(1);
+    let running = story.enqueue(1, Does::Wait).await;
+    story.until_started(1).await;
+    let waiting = story.enqueue(2, Does::Succeed).await;
+
+    story.queue().pause().await.unwrap();
+    story.trace.open(1);
+    story.until_state(&running, JobState::Completed).await;
+
+    assert_eq!(story.state(&waiting).await, Some(JobState::Ready));
+    story.queue().resume().await.unwrap();
+    story.until_state(&waiting, JobState::Completed).await;
+    worker.stop().await;
+    story.all_adds_up().await;
+}
+
+#[tokio::test]
+async fn an_idle_worker_goes_on_at_once_when_its_queue_is_resumed() {
+    let story = Story::begin().await;
+    story.queue().pause().await.unwrap();
+    let worker = story.worker(4);
+    for number in 0..20 {
+        story.enqueue(number, Does::Succeed).await;
+    }
+    until("the worker has joined", async || story.queue().stats().await.unwrap().workers == 1).await;
+
+    story.queue().resume().await.unwrap();
+    let resumed = std::time::Instant::now();
+    story.until_finished(20).await;
+
+    assert!(resumed.elapsed() < Duration::from_secs(4), "no heartbeat was waited for");
+    worker.stop().await;
+    story.all_adds_up().await;
+}
+
+#[tokio::test]
+async fn pausing_one_queue_leaves_others_alone() {
+    let story = Story::begin().await;
+    let worker = story.worker_with(&story.client, 1, |worker| worker.queue("other", 1));
+    story.queue().pause().await.unwrap();
+
+    story.enqueue(1, Does::Succeed).await;
+    story.client.enqueue(act(2, Does::Succeed)).queue("other").await.unwrap();
+    story.until_finished(1).await;
+
+    assert_eq!(story.trace.started(), [2]);
+    worker.stop().await;
+}
+
+#[tokio::test]
+async fn a_drained_queue_runs_nothing_and_keeps_what_waits() {
+    let story = Story::begin().await;
+    let worker = story.worker(2);
+    for number in 0..4 {
+        story.enqueue(number, Does::Wait).await;
+    }
+    until("two run", async || story.trace.started().len() == 2).await;
+    let (queue, told) = (story.queue(), std::sync::Arc::new(std::sync::Mutex::new(Vec::new())));
+
+    let drain = tokio::spawn({
+        let told = std::sync::Arc::clone(&told);
+        async move { queue.drain(Duration::from_secs(15), |running| told.lock().unwrap().push(running)).await }
+    });
+    until("the drain has looked", async || !told.lock().unwrap().is_empty()).await;
+    story.trace.open(0);
+    story.trace.open(1);
+    drain.await.unwrap().unwrap();
+
+    let stats = story.queue().stats().await.unwrap();
+    assert_eq!((stats.leased, stats.ready, stats.completed, stats.paused), (0, 2, 2, true));
+    let told = told.lock().unwrap().clone();
+    assert_eq!((told.first(), told.last()), (Some(&2), Some(&0)));
+    worker.stop().await;
+    story.all_adds_up().await;
+}
+
+#[tokio::test]
+async fn a_drain_that_takes_too_long_says_what_still_runs() {
+    let story = Story::begin().await;
+    let worker = story.worker(1);
+    let id = story.enqueue(1, Does::Wait).await;
+    story.until_started(1).await;
+
+    let error = story.queue().drain(Duration::from_millis(10), |_| {}).await.unwrap_err();
+
+    assert_eq!(error.to_string(), "queue story still runs 1 jobs after 10ms");
+    assert!(story.queue().stats().await.unwrap().paused);
+    story.trace.open(1);
+    story.until_state(&id, JobState::Completed).await;
+    worker.stop().await;
+}
+
+#[tokio::test]
+async fn everything_in_a_state_is_purged_and_nothing_else() {
+    let story = Story::begin().await;
+    let mut queue = story.by_hand();
+    queue.join("w").await;
+    let fill = async |queue: &mut crate::story::by_hand::ByHand| {
+        queue.enqueue_all(&plain(&["completed", "cancelled", "dead"])).await;
+        let leased = queue.lease("w", 3).await;
+        let ends = [leased[0].complete("1"), leased[1].cancel("why"), leased[2].bury()];
+        queue.settle("w", &ends).await;
+        queue.enqueue(Entry::new("scheduled").delay(60_000)).await;
+        queue.enqueue_all(&[Entry::new("ready"), Entry::new("ranked").priority(1)]).await;
+    };
+
+    for state in JobState::ALL.into_iter().filter(|state| *state != JobState::Leased) {
+        fill(&mut queue).await;
+        let before = story.queue().counts().await.unwrap();
+
+        let removed = story.queue().purge(state, |_| {}).await.unwrap();
+
+        let mut expected = before.clone();
+        assert_eq!(expected.insert(state, 0), Some(removed), "{state}");
+        assert_eq!(story.queue().counts().await.unwrap(), expected);
+        for other in JobState::ALL.into_iter().filter(|other| *other != JobState::Leased) {
+            story.queue().purge(other, |_| {}).await.unwrap();
+        }
+        assert_eq!(story.queue().stats().await.unwrap().records, 0);
+    }
+    story.all_adds_up().await;
+}
+
+#[tokio::test]
+async fn however_many_are_ready_all_are_purged() {
+    let story = Story::begin().await;
+    story.client.enqueue_all((0..2300).map(|number| act(number, Does::Succeed))).await.unwrap();
+    let mut told = Vec::new();
+
+    let removed = story.queue().purge(JobState::Ready, |so_far| told.push(so_far)).await.unwrap();
+
+    assert_eq!(removed, 2300);
+    assert!(told.is_sorted() && told.len() >= 5, "{told:?}");
+    assert_eq!(story.queue().stats().await.unwrap().records, 0);
+    story.all_adds_up().await;
+}
+
+#[tokio::test]
+async fn what_is_enqueued_after_a_purge_runs() {
+    let story = Story::begin().await;
+    for number in 0..50 {
+        story.enqueue(number, Does::Succeed).await;
+    }
+    story.queue().purge(JobState::Ready, |_| {}).await.unwrap();
+
+    let worker = story.worker(1);
+    for number in 100..103 {
+        story.enqueue(number, Does::Succeed).await;
+    }
+    story.until_finished(3).await;
+
+    assert_eq!(story.trace.started(), [100, 101, 102]);
+    worker.stop().await;
+    story.all_adds_up().await;
+}
+
+#[tokio::test]
+async fn running_jobs_are_not_purged() {
+    let story = Story::begin().await;
+
+    let error = story.queue().purge(JobState::Leased, |_| {}).await.unwrap_err();
+
+    assert_eq!(error.to_string(), "running jobs cannot be purged; cancel them, or drain the queue");
+}
+
+#[tokio::test]
+async fn a_queue_is_known_once_it_had_a_job_or_a_worker() {
+    let story = Story::begin().await;
+    assert!(story.client.queues().await.unwrap().is_empty());
+
+    story.client.enqueue(act(1, Does::Succeed)).queue("mail").await.unwrap();
+    let worker = story.worker(1);
+    until("the worker is heard of", async || story.client.queues().await.unwrap().len() == 2).await;
+
+    let names: Vec<_> = story.client.queues().await.unwrap().iter().map(ToString::to_string).collect();
+    assert_eq!(names, ["mail", QUEUE]);
+    worker.stop().await;
+}
+
+#[tokio::test]
+async fn namespaces_on_one_redis_know_nothing_of_each_other() {
+    let story = Story::begin().await;
+    let builder = Client::builder().namespace("staging".parse().unwrap());
+    let staging = builder.connect(&story.redis.url()).await.unwrap();
+
+    staging.enqueue(act(1, Does::Succeed)).id("same").await.unwrap();
+    let receipt = story.client.enqueue(act(2, Does::Succeed)).id("same").await.unwrap();
+
+    assert!(!receipt.duplicate);
+    assert_eq!(staging.queue(QUEUE).unwrap().stats().await.unwrap().records, 1);
+    let keys: Vec<String> = story.redis.ask(&["KEYS", "*"]).await;
+    assert!(keys.iter().all(|key| key.starts_with("staging:") || key.starts_with("ergate:")), "{keys:?}");
+}
+
+#[tokio::test]
+async fn a_record_in_no_state_is_found_and_made_ready() {
+    let story = Story::begin().await;
+    let mut queue = story.by_hand();
+    queue.enqueue_all(&[Entry::new("a"), Entry::new("urgent").priority(1), Entry::new("b")]).await;
+    let _: i64 = story.redis.ask(&["LREM", queue.key(QueueKey::ready), "0", "a"]).await;
+    let _: i64 = story.redis.ask(&["ZREM", queue.key(QueueKey::ranked), "urgent"]).await;
+    assert!(!story.queue().stats().await.unwrap().adds_up());
+
+    let repairs = ergate::reconcile(&story.queue()).await.unwrap();
+
+    assert_eq!((repairs.records, repairs.total()), (2, 2));
+    queue.join("w").await;
+    assert_eq!(ids(&queue.lease("w", 5).await), ["urgent", "b", "a"]);
+    story.all_adds_up().await;
+}
+
+#[tokio::test]
+async fn ids_without_a_record_are_found_and_dropped() {
+    let story = Story::begin().await;
+    let mut queue = story.by_hand();
+    queue.enqueue(Entry::new("real")).await;
+    for (verb, key, words) in [
+        ("RPUSH", QueueKey::ready, vec!["ghost-1"]),
+        ("ZADD", QueueKey::ranked, vec!["1", "ghost-2"]),
+        ("ZADD", QueueKey::scheduled, vec!["1", "ghost-3"]),
+        ("ZADD", QueueKey::dead, vec!["1", "ghost-4"]),
+        ("RPUSH", QueueKey::completed, vec!["ghost-5"]),
+        ("RPUSH", QueueKey::cancelled, vec!["ghost-6"]),
+    ] {
+        let _: i64 = story.redis.ask(&[&[verb, queue.key(key)], words.as_slice()].concat()).await;
+    }
+
+    let repairs = ergate::reconcile(&story.queue()).await.unwrap();
+
+    assert_eq!((repairs.unlisted, repairs.total()), (6, 6));
+    let stats = story.queue().stats().await.unwrap();
+    assert_eq!((stats.records, stats.ready), (1, 1));
+    story.all_adds_up().await;
+}
+
+#[tokio::test]
+async fn a_ghost_in_the_ready_list_holds_nobody_up() {
+    let story = Story::begin().await;
+    let mut queue = story.by_hand();
+    for n in 0..10 {
+        let ghost = format!("ghost-{n}");
+        let _: i64 = story.redis.ask(&["RPUSH", queue.key(QueueKey::ready), &ghost]).await;
+    }
+    queue.enqueue(Entry::new("real")).await;
+    queue.join("w").await;
+
+    let mut leased = queue.lease("w", 1).await;
+    for _ in 0..10 {
+        leased.extend(queue.lease("w", 1).await);
+    }
+
+    assert_eq!(ids(&leased), ["real"]);
+    story.all_adds_up().await;
+}
+
+#[tokio::test]
+async fn counts_that_disagree_with_the_leases_are_put_right() {
+    let story = Story::begin().await;
+    let mut queue = story.by_hand();
+    queue.enqueue_all(&plain(&["a", "b", "c"])).await;
+    queue.join("w").await;
+    queue.join("x").await;
+    queue.lease("w", 2).await;
+    let _: i64 = story.redis.ask(&["HSET", queue.key(QueueKey::held), "w", "7", "x", "3"]).await;
+
+    let repairs = ergate::reconcile(&story.queue()).await.unwrap();
+
+    assert_eq!((repairs.holders, repairs.total()), (2, 2));
+    assert_eq!(queue.heartbeat("w").await.held, 2);
+    story.all_adds_up().await;
+}
+
+#[tokio::test]
+async fn leases_of_a_worker_that_is_not_there_are_found_and_taken_back() {
+    let story = Story::begin().await;
+    let mut queue = story.by_hand();
+    queue.enqueue(Entry::new("a")).await;
+    queue.join("w").await;
+    queue.lease("w", 1).await;
+    let _: i64 = story.redis.ask(&["ZREM", queue.key(QueueKey::workers), "w"]).await;
+    let _: i64 = story.redis.ask(&["HDEL", queue.key(QueueKey::held), "w"]).await;
+
+    let repairs = ergate::reconcile(&story.queue()).await.unwrap();
+    let reaped = queue.reap("w", 3).await;
+
+    assert_eq!(repairs.holders, 1);
+    assert_eq!(reaped, ("ok".to_owned(), 1, 0));
+    assert_eq!(queue.state("a").await, Some(JobState::Ready));
+    story.all_adds_up().await;
+}
+
+#[tokio::test]
+async fn what_is_in_order_is_not_repaired() {
+    let story = Story::begin().await;
+    let mut queue = story.by_hand();
+    queue.enqueue_all(&[Entry::new("a"), Entry::new("b").priority(1), Entry::new("c").delay(1000)]).await;
+    queue.cancel("a", "why").await;
+    queue.enqueue(Entry::new("d")).await;
+    queue.join("w").await;
+    queue.lease("w", 1).await;
+    let before = story.queue().counts().await.unwrap();
+    let _: i64 = story.redis.ask(&["RPUSH", queue.key(QueueKey::completed), "ghost"]).await;
+
+    let repairs = ergate::reconcile(&story.queue()).await.unwrap();
+
+    assert_eq!((repairs.unlisted, repairs.total()), (1, 1));
+    assert_eq!(story.queue().counts().await.unwrap(), before);
+    story.all_adds_up().await;
+}
+
+#[tokio::test]
+async fn a_drain_may_wait_for_ever() {
+    let story = Story::begin().await;
+
+    let drained = story.queue().drain(Duration::MAX, |_| {}).await;
+
+    assert!(!matches!(drained, Err(Error::Option(_))), "{drained:?}");
+}

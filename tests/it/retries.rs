@@ -166,8 +166,7 @@ async fn verdicts(job: Verdicts, log: Log) -> Result<()> {
 
 fn worker_of_verdicts(story: &Story) -> RunningWorker {
     let metrics = Metrics::new();
-    let worker =
-        Worker::new(story.client.clone(), ()).queue(QUEUE, 2).job(verdicts).metrics(metrics.clone());
+    let worker = Worker::new(story.client.clone(), ()).queue(QUEUE, 2).job(verdicts).metrics(metrics.clone());
     RunningWorker::start(worker, metrics)
 }
 

@@ -1,7 +1,5 @@
 //! Queues that share a worker's slots.
 
-use ergate::prelude::*;
-
 use crate::{
     story::{Does, Story, act},
     support::until,
@@ -21,11 +19,17 @@ async fn queues_that_share_slots_each_get_their_share_and_never_more_than_there_
     for number in 100..104 {
         story.client.enqueue(act(number, Does::Wait)).queue("rare").await.unwrap();
     }
-    until("the rare queue waits", async || story.client.queue("rare").unwrap().stats().await.unwrap().ready == 4).await;
+    until("the rare queue waits", async || {
+        story.client.queue("rare").unwrap().stats().await.unwrap().ready == 4
+    })
+    .await;
     for number in 0..20 {
         story.trace.open(number);
     }
-    until("the rare queue has had its turn", async || story.trace.started().iter().any(|number| *number >= 100)).await;
+    until("the rare queue has had its turn", async || {
+        story.trace.started().iter().any(|number| *number >= 100)
+    })
+    .await;
     for number in 100..104 {
         story.trace.open(number);
     }

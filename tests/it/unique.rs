@@ -3,19 +3,15 @@
 use ergate::{Error, UniqueScope, prelude::*};
 
 use crate::{
-    story::{
-        Does, Story, act,
-        by_hand::Entry,
-    },
+    story::{Does, Story, act, by_hand::Entry},
     support::until,
 };
 
 #[tokio::test]
 async fn a_second_job_with_a_held_key_is_refused_and_told_who_holds_it() {
     let story = Story::begin().await;
-    let enqueue = |number| {
-        story.client.enqueue(act(number, Does::Succeed)).unique(Unique::until_finished("org-7"))
-    };
+    let enqueue =
+        |number| story.client.enqueue(act(number, Does::Succeed)).unique(Unique::until_finished("org-7"));
     let first = enqueue(1).await.unwrap();
 
     let error = enqueue(2).await.unwrap_err();
@@ -280,9 +276,8 @@ async fn a_retried_job_holds_its_key_again() {
 #[tokio::test]
 async fn the_same_payload_is_enqueued_once_within_its_window() {
     let story = Story::begin().await;
-    let enqueue = |number| {
-        story.client.enqueue(act(number, Does::Succeed)).unique_for(Duration::from_hours(1))
-    };
+    let enqueue =
+        |number| story.client.enqueue(act(number, Does::Succeed)).unique_for(Duration::from_hours(1));
 
     enqueue(1).await.unwrap();
     let same = enqueue(1).await.unwrap_err();
@@ -295,9 +290,8 @@ async fn the_same_payload_is_enqueued_once_within_its_window() {
 #[tokio::test]
 async fn keys_of_different_queues_have_nothing_to_do_with_each_other() {
     let story = Story::begin().await;
-    let enqueue = |queue| {
-        story.client.enqueue(act(1, Does::Succeed)).queue(queue).unique(Unique::until_finished("k"))
-    };
+    let enqueue =
+        |queue| story.client.enqueue(act(1, Does::Succeed)).queue(queue).unique(Unique::until_finished("k"));
 
     let outcomes = (enqueue("one").await, enqueue("other").await);
 

@@ -5,19 +5,21 @@ use std::{collections::BTreeMap, future::IntoFuture, pin::Pin};
 use ergate_shared::QueueName;
 
 use crate::{
-    Enqueue, Error, Receipt,
+    Enqueue, Error, OnConflict, Receipt,
     enqueue::{Ready, receipt, unshare},
 };
 
 /// Up to this many jobs of one queue are enqueued all or none; more go in batches of this size, in order.
 pub const ATOMIC_BATCH: usize = 1000;
+/// A batch has fewer jobs if they come to more bytes than this: 4 MiB.
+const ATOMIC_BYTES: usize = 4 * 1024 * 1024;
 /// Batches on their way at once, so that the next is being read while one is under way.
 const AHEAD: usize = 4;
 
 /// Many jobs about to be enqueued: `.await` it. Every job is checked before the first is sent.
 ///
-/// The receipts come in the order of the jobs. Jobs that are refused for their unique key make the whole call an error
-/// only if none of their batch could be told apart; see [`Error::Duplicate`].
+/// The receipts come in the order of the jobs. A job whose unique key is held is not enqueued, whatever its own option says:
+/// its receipt is a duplicate and names the holder, so that the receipts of the others are not lost.
 #[derive(Debug)]
 #[must_use = "jobs are enqueued when this is awaited"]
 pub struct EnqueueAll {
@@ -45,13 +47,24 @@ impl EnqueueAll {
         let mut receipts: Vec<Option<Receipt>> = Vec::new();
         for (queue, jobs) in queues {
             let batcher = client.batcher(&queue);
-            let mut jobs = jobs.into_iter();
+            let mut jobs = jobs.into_iter().peekable();
             let mut under_way = std::collections::VecDeque::new();
             loop {
                 while under_way.len() < AHEAD {
                     let (mut drafts, mut about) = (Vec::new(), Vec::new());
-                    for (place, ready) in jobs.by_ref().take(ATOMIC_BATCH) {
-                        about.push((place, ready.draft.id.clone(), ready.unique, ready.durability));
+                    let mut bytes = 0;
+                    while drafts.len() < ATOMIC_BATCH
+                        && let Some((place, ready)) = jobs.next_if(|(_, job)| {
+                            bytes += job.draft.record.len();
+                            drafts.is_empty() || bytes <= ATOMIC_BYTES
+                        })
+                    {
+                        about.push((
+                            place,
+                            ready.draft.id.clone(),
+                            ready.unique.map(|(key, _)| (key, OnConflict::Ignore)),
+                            ready.durability,
+                        ));
                         drafts.push(ready.draft);
                     }
                     if drafts.is_empty() {

@@ -61,7 +61,8 @@ impl Endings {
                     client.endings().stopped(&queue);
                 }
             });
-            let _ = is_ready.await;
+            // Without a subscription one looks every second.
+            let _ = tokio::time::timeout(LOOK_AGAIN, is_ready).await;
         }
         Bell { ids }
     }

@@ -224,11 +224,9 @@ impl Enqueue {
 
     /// Short for [`Unique::within`], keyed by the job's name and payload.
     pub fn unique_for(self, window: Duration) -> Self {
-        use std::hash::{DefaultHasher, Hash, Hasher};
-        let mut hasher = DefaultHasher::new();
-        self.payload.as_ref().map_or(&[][..], Vec::as_slice).hash(&mut hasher);
+        let payload = self.payload.as_ref().map_or(&[][..], Vec::as_slice);
         let name = self.name.as_ref().map_or("", JobName::as_str);
-        let key = format!("{name}:{:016x}", hasher.finish());
+        let key = format!("{name}:{:016x}", fnv1a(payload));
         self.unique(Unique::within(key, window))
     }
 
@@ -294,6 +292,11 @@ impl Enqueue {
         let own_id = self.id.is_some();
         let id = self.id.transpose()?.unwrap_or_else(JobId::generate);
         let now = self.client.redis().now_ms();
+        if let When::At(at) = self.when
+            && Duration::from_millis(at.saturating_sub(now)) > duration::LONGEST
+        {
+            return Err(Error::Option("run_at is over ten years away".to_owned()));
+        }
         let (when, due_at) = match self.when {
             When::Now => (String::new(), now),
             When::In(delay) if delay.is_zero() => (String::new(), now),
@@ -349,6 +352,13 @@ impl Enqueue {
         receipt.durability = durability.reach(&client, &receipt.queue).await?;
         Ok(receipt)
     }
+}
+
+/// The 64-bit FNV-1a hash (draft-eastlake-fnv): the same in every program that enqueues, whatever built it.
+fn fnv1a(bytes: &[u8]) -> u64 {
+    bytes
+        .iter()
+        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 /// A job that has passed every check.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ergate_shared::{JobId, JobRecord, JobState, WorkerId, script};
+use ergate_shared::{JobId, JobRecord, JobState, WorkerId, duration, script};
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{Error, JobView, Queue, view::Inspected};
@@ -80,7 +80,7 @@ impl JobHandle {
     pub async fn ended(&self, within: Duration) -> Result<JobView, Error> {
         let client = self.queue.client();
         let mut bell = client.endings().subscribe(client, self.queue.name()).await;
-        let deadline = tokio::time::Instant::now() + within;
+        let deadline = tokio::time::Instant::now() + within.min(duration::LONGEST);
         loop {
             let found = self.queue.inspect(std::slice::from_ref(&self.id), true).await?;
             let view = found.into_iter().next().flatten().ok_or_else(|| self.not_found())?;

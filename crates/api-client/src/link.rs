@@ -64,18 +64,19 @@ impl Redis {
     pub fn open(url: &str) -> Result<Self, Error> {
         let target = Target::parse(url)?;
         let pool = dedicated::Pool::new(&target)?;
-        Ok(Self::new(target, pool, Arc::default()))
+        Ok(Self::new(target, pool, Arc::default(), DEADLINE))
     }
 
-    fn new(target: Target, pool: dedicated::Pool, clock_offset: Arc<AtomicI64>) -> Self {
+    fn new(target: Target, pool: dedicated::Pool, clock_offset: Arc<AtomicI64>, deadline: Duration) -> Self {
         let (link, generation) = (Mutex::new(None), AtomicU64::new(0));
-        Self { shared: Arc::new(Shared { target, deadline: DEADLINE, link, generation, clock_offset, pool }) }
+        Self { shared: Arc::new(Shared { target, deadline, link, generation, clock_offset, pool }) }
     }
 
-    /// Another connection to the same place, for a runtime of its own.
+    /// Another connection to the same place, for a runtime of its own, whose commands may take `deadline` each.
     #[must_use]
-    pub fn separate(&self) -> Self {
-        Self::new(self.shared.target.clone(), self.shared.pool.clone(), Arc::clone(&self.shared.clock_offset))
+    pub fn separate(&self, deadline: Duration) -> Self {
+        let shared = &self.shared;
+        Self::new(shared.target.clone(), shared.pool.clone(), Arc::clone(&shared.clock_offset), deadline)
     }
 
     /// The address for people: no user, no password.
@@ -222,7 +223,11 @@ impl Redis {
     ///
     /// # Errors
     /// As [`Redis::run`].
-    pub async fn pipeline<T: FromRedisValue>(&self, what: &'static str, pipeline: &Pipeline) -> Result<T, Error> {
+    pub async fn pipeline<T: FromRedisValue>(
+        &self,
+        what: &'static str,
+        pipeline: &Pipeline,
+    ) -> Result<T, Error> {
         decode(what, self.pipeline_value(what, pipeline).await?)
     }
 

@@ -1,5 +1,7 @@
 //! Listing jobs of a queue by state, page by page.
 
+use std::collections::HashSet;
+
 use ergate_shared::{JobId, JobState, key::QueueKey};
 use redis::Cmd;
 
@@ -22,9 +24,18 @@ enum Place {
     Reversed(QueueKey),
     /// A sorted set from its lowest score, or from its highest.
     Sorted(QueueKey, bool),
+    /// The part of a sorted set from one score to another, from its lowest.
+    Part(QueueKey, &'static str, &'static str),
     /// A hash, in no order.
     Hash(QueueKey),
 }
+
+/// The score in `ranked` that all sooner priorities than the plain one are below, and all later ones above; see
+/// `lua/lib/ready.lua`.
+const PLAIN_RANK: &str = "50000000000000";
+const AFTER_PLAIN_RANK: &str = "(50000000000000";
+/// The farthest a cursor may lead: more than any list has, and a number Redis can count from.
+const FARTHEST: u64 = 1 << 53;
 
 impl Queue {
     /// Jobs in a state: those to run next first, those that ended last first.
@@ -41,7 +52,13 @@ impl Queue {
     ) -> Result<Page<JobView>, Error> {
         let page = self.ids(state, cursor, limit).await?;
         let found = if page.items.is_empty() { Vec::new() } else { self.inspect(&page.items, false).await? };
-        let items = found.into_iter().flatten().filter(|view| view.state == state).collect();
+        let mut items: Vec<JobView> =
+            found.into_iter().flatten().filter(|view| view.state == state).collect();
+        // A job made ready once more has its withdrawn entry before the one that counts.
+        let mut seen = HashSet::new();
+        items.reverse();
+        items.retain(|view| seen.insert(view.id.clone()));
+        items.reverse();
         Ok(Page { items, next: page.next })
     }
 
@@ -52,7 +69,11 @@ impl Queue {
         limit: usize,
     ) -> Result<Page<JobId>, Error> {
         let places: &[Place] = match state {
-            JobState::Ready => &[Place::Sorted(QueueKey::ranked, false), Place::List(QueueKey::ready)],
+            JobState::Ready => &[
+                Place::Part(QueueKey::ranked, "-inf", PLAIN_RANK),
+                Place::List(QueueKey::ready),
+                Place::Part(QueueKey::ranked, AFTER_PLAIN_RANK, "+inf"),
+            ],
             JobState::Scheduled => &[Place::Sorted(QueueKey::scheduled, false)],
             JobState::Leased => &[Place::Hash(QueueKey::leased)],
             JobState::Completed => &[Place::Reversed(QueueKey::completed)],
@@ -64,7 +85,7 @@ impl Queue {
             Some(cursor) => cursor
                 .split_once('-')
                 .and_then(|(index, offset)| Some((index.parse::<usize>().ok()?, offset.parse().ok()?)))
-                .filter(|(index, _)| *index < places.len())
+                .filter(|(index, offset)| *index < places.len() && *offset <= FARTHEST)
                 .ok_or_else(|| Error::Option(format!("cursor {cursor:?} is not one that a page gave")))?,
         };
         let (ids, next) = self.read(&places[index], offset, limit.clamp(1, 1000)).await?;
@@ -103,6 +124,12 @@ impl Queue {
                 ids
             }
             Place::Sorted(key, false) => redis.command("ZRANGE", &range("ZRANGE", *key, start, end)).await?,
+            Place::Part(key, from, to) => {
+                let mut command = Cmd::new();
+                command.arg("ZRANGEBYSCORE").arg(self.keys().get(*key)).arg(*from).arg(*to);
+                command.arg("LIMIT").arg(offset).arg(limit);
+                redis.command("ZRANGEBYSCORE", &command).await?
+            }
             Place::Sorted(key, true) => {
                 redis.command("ZREVRANGE", &range("ZREVRANGE", *key, start, end)).await?
             }

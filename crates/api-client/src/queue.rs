@@ -124,7 +124,7 @@ impl Queue {
     /// [`Error::Option`] if jobs still run after `within`; the queue stays paused then.
     pub async fn drain(&self, within: Duration, mut running: impl FnMut(u64)) -> Result<(), Error> {
         self.pause().await?;
-        let deadline = tokio::time::Instant::now() + within;
+        let deadline = tokio::time::Instant::now() + within.min(ergate_shared::duration::LONGEST);
         loop {
             let leased = self.stats().await?.leased;
             running(leased);

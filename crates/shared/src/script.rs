@@ -143,7 +143,7 @@ macro_rules! fragments {
 }
 
 fragments! {
-    "cancel" "clock" "finish" "forget" "limit" "locate" "memory" "promote" "ready" "record" "tries" "unique" "wake" "windows"
+    "cancel" "clock" "finish" "forget" "limit" "locate" "memory" "promote" "ready" "record" "take" "tries" "unique" "wake" "windows"
 }
 
 macro_rules! scripts {

@@ -112,7 +112,10 @@ fn judge(context: &Context, route: &Route, timeout: Duration, finish: Finish) ->
             anyhow::anyhow!("ran longer than its time-out of {}", duration::show(timeout)),
         ),
         Finish::Stopped(Reason::Cancelled) => {
-            return (Action::cancel(context.inner.stop.why.get().cloned().unwrap_or_default()), Ended::Cancelled);
+            return (
+                Action::cancel(context.inner.stop.why.get().cloned().unwrap_or_default()),
+                Ended::Cancelled,
+            );
         }
         Finish::Stopped(Reason::Interrupted) => return (Action::hand_back(tries), Ended::Interrupted),
         Finish::Stopped(Reason::Lost | Reason::SoftTimeout) => return (Action::Nothing, Ended::Interrupted),

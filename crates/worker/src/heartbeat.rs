@@ -73,40 +73,42 @@ impl Drop for Running {
 
 impl Heart {
     async fn run(mut self) {
-        let redis = self.client.redis().separate();
+        // A connection that falls silent must be dropped well before a lease is over.
+        let redis = self.client.redis().separate(self.lease / 6);
         let period = self.lease / 3;
         loop {
             let started = Instant::now();
-            let mut all_answered = true;
-            for seat in &self.seats {
-                // A queue that cannot be reached must not cost the others their lease.
-                if let Some(worker) = seat.worker() {
-                    let within = self.lease / 6;
-                    let beat = tokio::time::timeout(within, self.beat(&redis, seat, &worker)).await;
-                    match beat {
-                        Ok(Ok(())) => {}
-                        Ok(Err(error)) => {
-                            all_answered = false;
-                            tracing::warn!(queue = %seat.queue, %error, "heartbeat was not answered");
-                        }
-                        Err(_) => {
-                            all_answered = false;
-                            tracing::warn!(queue = %seat.queue, ?within, "heartbeat was not answered in time");
-                        }
-                    }
-                }
-            }
-            if all_answered && let Err(error) = self.announce(&redis).await {
+            let answered = self.watching(self.beat_all(&redis)).await;
+            if answered && let Err(error) = self.announce(&redis).await {
                 tracing::debug!(%error, "the list of workers was not updated");
             }
-            let pause = if all_answered { period.saturating_sub(started.elapsed()) } else { AGAIN };
-            self.wait(pause.max(Duration::from_millis(10))).await;
+            let pause = if answered { period.saturating_sub(started.elapsed()) } else { AGAIN };
+            self.watching(async {
+                tokio::select! {
+                    () = tokio::time::sleep(pause.max(Duration::from_millis(10))) => {}
+                    () = self.poke.notified() => {}
+                }
+            })
+            .await;
         }
     }
 
-    /// Waits, watching the leases meanwhile.
-    async fn wait(&self, pause: Duration) {
-        let until = Instant::now() + pause;
+    /// Side by side, so that a queue that cannot be reached does not cost the others their lease; true if all answered.
+    async fn beat_all(&self, redis: &Redis) -> bool {
+        let beats =
+            self.seats.iter().filter_map(|seat| Some((seat, seat.worker()?))).map(async |(seat, worker)| {
+                let beat = self.beat(redis, seat, &worker).await;
+                if let Err(error) = &beat {
+                    tracing::warn!(queue = %seat.queue, %error, "heartbeat was not answered");
+                }
+                beat.is_ok()
+            });
+        futures_util::future::join_all(beats).await.into_iter().all(|answered| answered)
+    }
+
+    /// Does `work`, and says so as soon as a lease can no longer be trusted meanwhile.
+    async fn watching<T>(&self, work: impl Future<Output = T>) -> T {
+        let mut work = std::pin::pin!(work);
         loop {
             for seat in &self.seats {
                 if let Some(worker) = seat.overdue() {
@@ -116,13 +118,10 @@ impl Heart {
                 }
             }
             let ends = self.seats.iter().filter_map(|seat| seat.safe_until()).min();
-            let next = ends.map_or(until, |ends| ends.min(until)) + Duration::from_millis(1);
+            let look_again = ends.unwrap_or_else(|| Instant::now() + self.lease) + Duration::from_millis(1);
             tokio::select! {
-                () = tokio::time::sleep_until(next.into()) => {}
-                () = self.poke.notified() => return,
-            }
-            if Instant::now() >= until {
-                return;
+                done = &mut work => return done,
+                () = tokio::time::sleep_until(look_again.into()) => {}
             }
         }
     }

@@ -28,7 +28,8 @@ impl Pool {
     pub(crate) fn new(total: usize, seats: Vec<Arc<Seat>>, weights: &[u32]) -> Self {
         let sum: u64 = weights.iter().map(|weight| u64::from(*weight)).sum::<u64>().max(1);
         let share = |weight: &u32| (total as u64 * u64::from(*weight) / sum) as usize;
-        let queues = weights.iter().map(|weight| Share { sure: share(weight).max(1), ..Share::default() }).collect();
+        let queues =
+            weights.iter().map(|weight| Share { sure: share(weight).max(1), ..Share::default() }).collect();
         Self { total, seats, queues: Mutex::new(queues) }
     }
 
@@ -65,7 +66,8 @@ impl Pool {
         }
         let mut queues = self.queues();
         queues[queue].held = queues[queue].held.saturating_sub(count);
-        let waiting: Vec<usize> = (0..queues.len()).filter(|other| *other != queue && queues[*other].wants).collect();
+        let waiting: Vec<usize> =
+            (0..queues.len()).filter(|other| *other != queue && queues[*other].wants).collect();
         drop(queues);
         for other in waiting {
             self.seats[other].tell(Signal::Wake);

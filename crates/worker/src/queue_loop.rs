@@ -32,6 +32,8 @@ use crate::{
 
 /// The most settlements of one call.
 const MOST_AT_ONCE: usize = 500;
+/// The most jobs leased by one call: a script hands at most some thousands of values to a command.
+const MOST_LEASED: usize = 1000;
 /// The waits after each time no handler was found, some other worker having one: together about a minute.
 const UNHANDLED_GRACE: [u64; 6] = [1, 2, 4, 8, 16, 30];
 /// The wait before a call that failed is sent again; doubled up to the longest.
@@ -143,7 +145,7 @@ impl QueueLoop {
     }
 
     fn free_slots(&self) -> usize {
-        if self.quiet { 0 } else { self.seat.slots.saturating_sub(self.running.len()) }
+        if self.quiet { 0 } else { self.seat.slots.saturating_sub(self.running.len()).min(MOST_LEASED) }
     }
 
     /// Calls Redis if there is a reason to, and it is not too soon after a failure.
@@ -480,13 +482,17 @@ impl QueueLoop {
             if settlement.ended == Ended::Dead
                 && let Some(hook) = &self.on_dead
             {
-                hook(DeadLetter {
+                let dead = DeadLetter {
                     queue: self.seat.queue.clone(),
                     id: settlement.id,
                     name: name.to_owned(),
                     failure,
                     tries: tries.unwrap_or_default(),
-                });
+                };
+                // It is the user's code: a panic in it must not end the queue's loop.
+                if std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| hook(dead))).is_err() {
+                    tracing::error!(queue = %self.seat.queue, "the hook for dead letters panicked");
+                }
             }
         }
     }
@@ -520,7 +526,7 @@ impl QueueLoop {
                 retries: record.options.retries.unwrap_or(route.defaults.retries),
                 record,
                 tries,
-                deadline: Instant::now() + timeout,
+                deadline: after(timeout),
                 notes: self.notes.clone(),
                 stop: Stop::default(),
             }),
@@ -583,4 +589,9 @@ impl QueueLoop {
             settled.resent = true;
         }
     }
+}
+
+/// The end of `timeout` from now; a time-out too long to be reckoned with means the longest there is.
+fn after(timeout: Duration) -> Instant {
+    Instant::now() + timeout.min(ergate_shared::duration::LONGEST)
 }

@@ -19,6 +19,9 @@ const SWEEP_SPACING: Duration = Duration::from_secs(12);
 const SWEEP_LIMIT: u64 = 500;
 /// How often the numbers of a queue are checked, besides after every new connection.
 const RECONCILE_EVERY: Duration = Duration::from_secs(60);
+/// How soon, and how often, a lease that should have ended is looked at again.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
+const LOOKS: u32 = 10;
 /// Leases read at once when a worker has died.
 const SLICE: usize = 500;
 /// So that not all workers reap in the same moment.
@@ -37,7 +40,7 @@ impl Upkeep {
     pub(crate) async fn run(self) {
         let mut sweep_at = Instant::now() + SWEEP_EVERY.mul_f64(chance());
         let mut reconcile_at = Instant::now();
-        let mut generation = 0;
+        let (mut generation, mut looks) = (0, 0);
         loop {
             let reap_at = *self.seat.reap_at.lock().unwrap_or_else(PoisonError::into_inner);
             let next = [Some(sweep_at), Some(reconcile_at), reap_at.map(|at| at + reap_jitter())]
@@ -52,7 +55,16 @@ impl Upkeep {
             let now = Instant::now();
             if reap_at.is_some_and(|at| now >= at) {
                 *self.seat.reap_at.lock().unwrap_or_else(PoisonError::into_inner) = None;
-                self.log("reaping", self.reap().await);
+                let reaped = self.reap().await;
+                // Redis' clock is known here within milliseconds only: a lease that has not quite ended is looked at again.
+                if !matches!(reaped, Ok(1..)) && looks < LOOKS {
+                    looks += 1;
+                    *self.seat.reap_at.lock().unwrap_or_else(PoisonError::into_inner) =
+                        Some(now + LOOK_AGAIN);
+                } else {
+                    looks = 0;
+                }
+                self.log("reaping", reaped.map(drop));
             }
             if now >= sweep_at {
                 sweep_at = now + SWEEP_EVERY;
@@ -97,8 +109,8 @@ impl Upkeep {
         Ok(())
     }
 
-    /// Returns what dead workers held.
-    async fn reap(&self) -> Result<(), Error> {
+    /// Returns what dead workers held, and how many of them there were.
+    async fn reap(&self) -> Result<usize, Error> {
         let redis = self.client.redis();
         let mut due = redis::cmd("ZRANGEBYSCORE");
         due.arg(self.seat.keys.get(QueueKey::workers))
@@ -108,10 +120,10 @@ impl Upkeep {
             .arg(0)
             .arg(100);
         let dead: Vec<String> = redis.command("ZRANGEBYSCORE", &due).await?;
-        for worker in dead {
-            self.reap_worker(&WorkerId::of_token(&worker)).await?;
+        for worker in &dead {
+            self.reap_worker(&WorkerId::of_token(worker)).await?;
         }
-        Ok(())
+        Ok(dead.len())
     }
 
     async fn reap_worker(&self, worker: &WorkerId) -> Result<(), Error> {

@@ -55,9 +55,11 @@ impl Bed {
 
 /// Has the waiter look at its queues again.
 pub(crate) async fn call(client: &Client, seat: &Seat, worker: &WorkerId) {
-    let mut push = redis::cmd("RPUSH");
-    push.arg(seat.keys.call(worker)).arg(LOOK_AGAIN);
-    if let Err(error) = client.redis().command::<()>("RPUSH", &push).await {
+    let key = seat.keys.call(worker);
+    let mut push = redis::pipe();
+    // It goes by itself if the worker dies before it hears.
+    push.rpush(&key, LOOK_AGAIN).ignore().expire(&key, 60).ignore();
+    if let Err(error) = client.redis().pipeline::<()>("a call", &push).await {
         tracing::debug!(%error, "the waiter was not called; it looks by itself within five seconds");
     }
 }

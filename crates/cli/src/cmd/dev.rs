@@ -19,6 +19,7 @@ use tokio::sync::oneshot;
 use super::worker::with_log;
 use crate::{
     connection::{Connection, DEFAULT_URL},
+    exit::Refusal,
     output::{self, BOLD, CYAN, DIM, GREEN, Output},
 };
 
@@ -55,6 +56,13 @@ impl Dev {
         log: Option<String>,
     ) -> anyhow::Result<()> {
         let Self { server, port, dir, work } = self;
+        if connection.given_url().is_some() && (server.is_some() || port.is_some()) {
+            return Err(Refusal::usage(
+                "--server and --port start a Redis, and --redis-url or REDIS_URL names another",
+            )
+            .hint("leave one of them out: `env -u REDIS_URL ergate dev --port 7000`")
+            .into());
+        }
         let mut work = with_log(work, log);
         free_metrics(&mut work);
         binary::start_logging(&work);

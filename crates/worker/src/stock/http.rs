@@ -16,9 +16,12 @@ mod reach;
 mod retry_after;
 pub mod signature;
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
-use anyhow::Context as _;
 use ergate_shared::{JobId, duration, stock::HttpRequest};
 
 pub use exchange::Answer;
@@ -26,7 +29,7 @@ use exchange::Exchange;
 pub use reach::HostRule;
 use reach::Reach;
 
-use crate::{Attempt, Cancelled, Failure, Result, State};
+use crate::{Attempt, Cancelled, Failure, Result, State, Verdict};
 
 /// How long an answer may take unless the job says otherwise.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -52,42 +55,52 @@ impl fmt::Debug for HttpRules {
     }
 }
 
-/// Makes HTTP calls, with connections that are used again.
+/// Makes HTTP calls, with connections that are used again. Clones share them.
 #[derive(Clone)]
 pub struct HttpClient {
-    client: reqwest::Client,
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    /// Made for the first job: the root certificates are not read, and not kept, by a worker without such jobs.
+    client: OnceLock<reqwest::Client>,
     reach: Reach,
-    signing_secret: Option<Arc<str>>,
+    signing_secret: Option<String>,
 }
 
 impl fmt::Debug for HttpClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("HttpClient").field("reach", &self.reach).finish_non_exhaustive()
+        f.debug_struct("HttpClient").field("reach", &self.inner.reach).finish_non_exhaustive()
     }
 }
 
 impl HttpClient {
     /// A client with these rules.
-    ///
-    /// # Errors
-    /// If the TLS of this machine cannot be used, as when it has no root certificates.
-    pub fn new(rules: &HttpRules) -> anyhow::Result<Self> {
+    pub fn new(rules: &HttpRules) -> Self {
+        let reach = Reach { allow_private: rules.allow_private, hosts: rules.hosts.clone() };
+        let signing_secret = rules.signing_secret.clone();
+        Self { inner: Arc::new(Inner { client: OnceLock::new(), reach, signing_secret }) }
+    }
+
+    fn client(&self) -> Result<&reqwest::Client> {
+        if let Some(client) = self.inner.client.get() {
+            return Ok(client);
+        }
         #[cfg(feature = "tls")]
         {
             // The first to choose has chosen for all, and everybody here chooses the same.
             let _ = rustls::crypto::ring::default_provider().install_default();
         }
-        let reach = Reach { allow_private: rules.allow_private, hosts: rules.hosts.clone() };
         let client = reqwest::Client::builder()
             .user_agent(concat!("ergate/", env!("CARGO_PKG_VERSION")))
-            .dns_resolver(Arc::new(reach.clone()))
+            .dns_resolver(Arc::new(self.inner.reach.clone()))
             // A proxy would look names up where nothing checks them.
             .no_proxy()
             // Every address is checked, so they are followed here.
             .redirect(reqwest::redirect::Policy::none())
             .build()
             .context("the client for http.request cannot be made")?;
-        Ok(Self { client, reach, signing_secret: rules.signing_secret.as_deref().map(Arc::from) })
+        Ok(self.inner.client.get_or_init(|| client))
     }
 
     async fn perform(&self, job: HttpRequest, id: &JobId, attempt: u32) -> Result<Answer> {
