@@ -1,5 +1,5 @@
 -- What has happened to a job so far, as five numbers in one string; absent until one of them is not zero.
--- Read and written by `tries.rs` too.
+-- Read and written by `tries.rs` too. What is not five numbers counts as none.
 
 local function parse_tries(text)
   if not text then
@@ -7,6 +7,9 @@ local function parse_tries(text)
   end
   local failures, crashes, interruptions, snoozes, unhandled =
     match(text, '^(%d+) (%d+) (%d+) (%d+) (%d+)$')
+  if not failures then
+    return 0, 0, 0, 0, 0
+  end
   return tonumber(failures), tonumber(crashes), tonumber(interruptions), tonumber(snoozes), tonumber(unhandled)
 end
 

@@ -1,5 +1,7 @@
 //! Behaviour of the whole: client, worker and scripts against a real Redis, one server per test.
 
+#![allow(clippy::unwrap_used, reason = "in a test a panic is the message")]
+
 mod bad_input;
 mod cancel;
 mod chaos;
@@ -16,6 +18,7 @@ mod inspect;
 mod ledger;
 mod limits;
 mod lost_replies;
+mod model;
 mod outages;
 mod priority;
 mod progress;
@@ -27,4 +30,5 @@ mod shutdown;
 mod story;
 mod support;
 mod support_works;
+mod ui;
 mod unique;

@@ -5,7 +5,8 @@
 
 use proptest::{
     collection::vec,
-    option, prelude::*,
+    option,
+    prelude::*,
     test_runner::{Config, TestCaseError, TestRunner},
 };
 
@@ -92,9 +93,14 @@ fn the_scripts_do_what_a_plain_model_of_a_queue_does() {
             let mut rehearsal = Rehearsal::of(queue);
             for (step, operation) in operations.iter().enumerate() {
                 let done = rehearsal.play(operation).await;
-                done.map_err(|problem| TestCaseError::fail(format!("step {step}, {operation:?}: {problem}")))?;
+                done.map_err(|problem| {
+                    TestCaseError::fail(format!("step {step}, {operation:?}: {problem}"))
+                })?;
             }
-            rehearsal.clear_away().await.map_err(|problem| TestCaseError::fail(format!("at the end: {problem}")))
+            rehearsal
+                .clear_away()
+                .await
+                .map_err(|problem| TestCaseError::fail(format!("at the end: {problem}")))
         })
     });
 

@@ -83,7 +83,7 @@ impl EnqueueAll {
                         receipts.resize_with(place + 1, || None);
                     }
                     most = most.max(durability);
-                    receipts[place] = Some(receipt(queue.clone(), id, taken, unique)?);
+                    receipts[place] = Some(receipt(&queue, id, taken, unique)?);
                 }
                 if most != crate::Durability::Fast {
                     let reached = most.reach(&client, &queue).await?;

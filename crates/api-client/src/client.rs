@@ -165,6 +165,7 @@ impl Client {
     }
 
     /// Enqueues a job: `.await` what it returns, after setting options if need be.
+    #[allow(clippy::needless_pass_by_value, reason = "a job that is enqueued is given away")]
     pub fn enqueue<J: Job>(&self, job: J) -> Enqueue {
         Enqueue::typed(self, &job)
     }

@@ -89,8 +89,9 @@ impl DeadLetters {
     pub async fn redrive(&self, id: &str, payload: Option<&serde_json::Value>) -> Result<(), Error> {
         let view = self.show(id).await?;
         let record = payload.map(|payload| self.queue.edited(&view, payload)).transpose()?;
-        let outcomes =
-            self.send_back(&[view.id.clone()], record.as_deref(), Duration::ZERO, Duration::ZERO).await?;
+        let outcomes = self
+            .send_back(std::slice::from_ref(&view.id), record.as_deref(), Duration::ZERO, Duration::ZERO)
+            .await?;
         match outcomes.into_iter().next().as_deref() {
             Some("ok") => Ok(()),
             Some("gone") | None => Err(Error::NotFound { queue: self.queue.name().clone(), id: view.id }),

@@ -348,7 +348,7 @@ impl Enqueue {
         let id = draft.id.clone();
         let taken = client.batcher(&queue).submit(vec![draft]).await.map_err(unshare)?;
         let taken = taken.into_iter().next().unwrap_or(Taken::New);
-        let mut receipt = receipt(queue, id, taken, unique)?;
+        let mut receipt = receipt(&queue, id, taken, unique)?;
         receipt.durability = durability.reach(&client, &receipt.queue).await?;
         Ok(receipt)
     }
@@ -370,7 +370,7 @@ pub(crate) struct Ready {
 }
 
 pub(crate) fn receipt(
-    queue: QueueName,
+    queue: &QueueName,
     id: JobId,
     taken: Taken,
     unique: Option<(String, OnConflict)>,

@@ -148,19 +148,26 @@ impl JobHandle {
         self.reschedule_to(String::new(), "promoted").await
     }
 
-    /// Moves a waiting job to another time.
+    /// Moves a waiting job to another time, at most ten years away.
     ///
     /// # Errors
-    /// As [`promote`](Self::promote).
+    /// As [`promote`](Self::promote); [`Error::Option`] for a time too far away.
     pub async fn reschedule(&self, time: jiff::Timestamp) -> Result<(), Error> {
-        self.reschedule_to(format!("@{}", time.as_millisecond().max(0)), "rescheduled").await
+        let at = u64::try_from(time.as_millisecond()).unwrap_or(0);
+        if Duration::from_millis(at.saturating_sub(self.redis().now_ms())) > duration::LONGEST {
+            return Err(Error::Option(format!("time {time} is over ten years away")));
+        }
+        self.reschedule_to(format!("@{at}"), "rescheduled").await
     }
 
-    /// Lets a waiting job wait this long from now.
+    /// Lets a waiting job wait this long from now, at most ten years.
     ///
     /// # Errors
-    /// As [`promote`](Self::promote).
+    /// As [`promote`](Self::promote); [`Error::Option`] for a longer delay.
     pub async fn postpone(&self, delay: Duration) -> Result<(), Error> {
+        if delay > duration::LONGEST {
+            return Err(Error::Option(format!("delay of {} is over ten years", duration::show(delay))));
+        }
         self.reschedule_to(format!("+{}", delay.as_millis()), "rescheduled").await
     }
 

@@ -114,10 +114,7 @@ impl Redis {
         let (mut tries, mut pause) = (0, FIRST_PAUSE);
         loop {
             tries += 1;
-            let source = match self.link().await {
-                Ok(_) => return Ok(()),
-                Err(source) => source,
-            };
+            let Err(source) = self.link().await else { return Ok(()) };
             let worth_it = breaks_connection(&source) || source.is_connection_refusal();
             if started.elapsed() + pause >= within || !worth_it {
                 return Err(Error::Unreachable {

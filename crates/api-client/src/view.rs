@@ -74,7 +74,8 @@ impl JobView {
             state,
             record: JobRecord::decode(&found.record).map_err(|error| error.to_string()),
             record_bytes: found.record,
-            tries: found.tries.map(|text| Tries::parse(&text)).transpose()?.unwrap_or_default(),
+            // What others wrote there counts as none, as it does for scripts and workers: a look must not fail over it.
+            tries: found.tries.and_then(|text| Tries::parse(&text).ok()).unwrap_or_default(),
             failure: found.failure.map(|bytes| FailureRecord::from_json(&bytes)),
             progress: found.progress,
             at: matches!(state, JobState::Scheduled | JobState::Dead)

@@ -115,7 +115,7 @@ impl Backoff {
                 delays.get(step as usize - 1).or(delays.last()).copied().unwrap_or(Duration::ZERO)
             }
         }
-        .min(self.most);
+        .min(self.most.min(duration::LONGEST));
         let factor = match self.jitter {
             Jitter::None => 1.0,
             Jitter::Slight => 0.9 + 0.2 * chance.clamp(0.0, 1.0),

@@ -54,6 +54,11 @@ impl JobId {
         Err(Error::Name { what: "job id", value: id.chars().take(40).collect(), problem })
     }
 
+    /// Takes an id that is in Redis already, whoever put it there: what is there must be worked off, whatever it looks like.
+    pub fn kept(id: impl Into<Arc<str>>) -> Self {
+        Self(id.into())
+    }
+
     /// The id as text.
     pub fn as_str(&self) -> &str {
         &self.0

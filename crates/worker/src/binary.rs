@@ -50,7 +50,7 @@ async fn work(settings: Settings, stop: impl Future<Output = ()>) -> anyhow::Res
     if let Some(serving) = &serving {
         tracing::info!(address = %serving.address, "serving /metrics, /healthz and /readyz");
     }
-    let stock = Stock::new(&settings.http, &settings.mail)?;
+    let stock = Stock::new(&settings.http, &settings.mail);
 
     let client = tokio::select! {
         biased;

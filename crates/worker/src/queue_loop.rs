@@ -14,28 +14,30 @@ use std::{
 };
 
 use ergate_client::Client;
-use ergate_shared::{FailureKind, FailureRecord, JobId, JobRecord, Tries, WorkerId, script};
+use ergate_shared::{JobId, WorkerId};
 use tokio::sync::{mpsc, watch};
-use tracing::Instrument;
 
 use crate::{
-    Context, DeadLetter, Ended, Metrics, attempt,
-    context::{Inner, Reason, Stop},
+    Context, DeadLetter, Metrics,
+    context::Reason,
     identity::{Beat, Seat, Signal},
     notes::Notes,
     outcome::{Action, Settlement},
     pool::Pool,
     route::Routes,
-    turn::{self, Code, Leased, Turn},
+    turn::{self, Code, Turn},
     waiter::{self, Bed},
 };
+
+mod holdings;
+mod membership;
+mod settled;
+mod start;
 
 /// The most settlements of one call.
 const MOST_AT_ONCE: usize = 500;
 /// The most jobs leased by one call: a script hands at most some thousands of values to a command.
 const MOST_LEASED: usize = 1000;
-/// The waits after each time no handler was found, some other worker having one: together about a minute.
-const UNHANDLED_GRACE: [u64; 6] = [1, 2, 4, 8, 16, 30];
 /// The wait before a call that failed is sent again; doubled up to the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
@@ -286,14 +288,6 @@ impl QueueLoop {
         }
     }
 
-    /// How many jobs Redis should say `worker` holds.
-    fn holding(&self, worker: &WorkerId) -> u64 {
-        let of = |token: &str| token.starts_with(worker.as_str());
-        let running = self.running.values().filter(|context| of(&context.inner.token)).count();
-        let unsettled = self.unsettled.iter().filter(|settled| of(&settled.token)).count();
-        (running + unsettled) as u64
-    }
-
     fn due_in(&mut self, next: Duration) {
         let at = Instant::now() + next;
         self.next_at = Some(self.next_at.map_or(at, |known| known.min(at)));
@@ -313,46 +307,6 @@ impl QueueLoop {
             }
         }
         self.hint = true;
-    }
-
-    async fn join(&mut self) -> bool {
-        let worker = WorkerId::generate();
-        let since = Instant::now();
-        let call = script::WORKER_JOIN
-            .on(&self.seat.keys)
-            .arg("")
-            .arg(worker.as_str())
-            .number(self.lease.as_millis() as i128);
-        match self.client.redis().run::<(u64, String)>(&call).await {
-            Ok((now, code)) if code == "ok" => {
-                self.client.redis().saw_time(now);
-                tracing::info!(queue = %self.seat.queue, %worker, slots = self.seat.slots, "worker joined");
-                self.seat.joined(worker, since, self.lease);
-                self.seat.first_lease_ends(Instant::now());
-                self.calls = 0;
-                self.hint = true;
-                self.answered();
-                true
-            }
-            Ok(_) => false,
-            Err(error) => {
-                self.failed(&error);
-                false
-            }
-        }
-    }
-
-    async fn leave(&mut self) {
-        let Some(worker) = self.seat.worker() else { return };
-        let call = script::WORKER_LEAVE.on(&self.seat.keys).arg(worker.as_str());
-        match self.client.redis().run::<(String, u64)>(&call).await {
-            Ok((code, held)) if code != "ok" => {
-                tracing::warn!(queue = %self.seat.queue, held, "jobs are left to be taken over");
-            }
-            Ok(_) => tracing::info!(queue = %self.seat.queue, %worker, "worker left"),
-            Err(error) => tracing::warn!(queue = %self.seat.queue, %error, "worker left without saying so"),
-        }
-        self.seat.lapsed(&worker);
     }
 
     /// Returns how many jobs were leased and started.
@@ -377,7 +331,7 @@ impl QueueLoop {
                 self.answered();
                 self.settled(settlements, &turn.stale);
                 let before = self.running.len();
-                self.took(&worker, &token, ask, turn);
+                self.took(&worker, &token, ask, &turn);
                 self.running.len() - before
             }
             Err(error) => {
@@ -390,7 +344,7 @@ impl QueueLoop {
         }
     }
 
-    fn took(&mut self, worker: &WorkerId, token: &Arc<str>, ask: usize, turn: Turn) {
+    fn took(&mut self, worker: &WorkerId, token: &Arc<str>, ask: usize, turn: &Turn) {
         self.client.redis().saw_time(turn.now);
         self.next_at = turn.next_in.map(|next| Instant::now() + next);
         let leased = turn.leased.len();
@@ -402,174 +356,12 @@ impl QueueLoop {
         }
         // Less than asked with jobs left over: a limit of the queue, which opens by time or by another settle.
         self.hint = turn.more && leased == ask && turn.code == Code::Ok;
-        for job in turn.leased {
+        for job in &turn.leased {
             self.start(job, Arc::clone(token), turn.now);
         }
         if turn.held != self.holding(worker) {
             self.uncertain = true;
         }
-    }
-
-    /// Compares what Redis says this worker holds with what it knows; false if Redis could not be asked.
-    async fn check_holdings(&mut self) -> bool {
-        let Some(worker) = self.seat.worker() else { return true };
-        let redis = self.client.redis().clone();
-        let checked = async {
-            let held = turn::holdings(&redis, &self.seat, &worker).await?;
-            let held: HashMap<JobId, Arc<str>> = held.into_iter().collect();
-            let unknown: Vec<JobId> =
-                held.iter().filter(|(id, token)| !self.knows(id, token)).map(|(id, _)| id.clone()).collect();
-            let records = if unknown.is_empty() {
-                Vec::new()
-            } else {
-                turn::records(&redis, &self.seat, &unknown).await?
-            };
-            Ok::<_, ergate_client::Error>((held, records))
-        };
-        let (held, records) = match checked.await {
-            Ok(found) => found,
-            Err(error) => {
-                self.failed(&error);
-                return false;
-            }
-        };
-        self.uncertain = false;
-        self.answered();
-        for context in self.running.values() {
-            let mine = context.inner.token.starts_with(worker.as_str());
-            if mine && held.get(&context.inner.id) != Some(&context.inner.token) {
-                tracing::warn!(queue = %self.seat.queue, job.id = %context.inner.id, "lease is lost: its attempt is stopped");
-                context.inner.stop.ask(Reason::Lost);
-            }
-        }
-        for job in records {
-            tracing::info!(queue = %self.seat.queue, job.id = job.id, "leased by a call whose reply was lost");
-            self.metrics.lost_reply(&self.seat.queue);
-            let token = held.iter().find(|(id, _)| id.as_str() == job.id).map(|(_, token)| Arc::clone(token));
-            if let Some(token) = token {
-                let before = self.running.len();
-                self.start(job, token, redis.now_ms());
-                if let Some((pool, place)) = &self.pool {
-                    pool.take_surely(*place, self.running.len() - before);
-                }
-            }
-        }
-        true
-    }
-
-    fn knows(&self, id: &JobId, token: &str) -> bool {
-        self.running.get(id).is_some_and(|context| &*context.inner.token == token)
-            || self.unsettled.iter().any(|settled| settled.id == *id && &*settled.token == token)
-    }
-
-    fn settled(&self, settlements: Vec<Settlement>, stale: &[String]) {
-        for settlement in settlements {
-            // An id that is gone after a call sent twice means that the first was applied, unless the lease lapsed.
-            let is_stale = stale.iter().any(|id| id == settlement.id.as_str());
-            let own = self.seat.worker().is_some_and(|worker| settlement.token.starts_with(worker.as_str()));
-            if is_stale && !(own && settlement.resent) {
-                self.metrics.stale(&self.seat.queue);
-                tracing::warn!(queue = %self.seat.queue, job.id = %settlement.id, "outcome came too late and was dropped");
-                continue;
-            }
-            let name = settlement.context.as_ref().map_or("", |context| context.inner.record.name.as_str());
-            self.metrics.ended(&self.seat.queue, name, settlement.ended, settlement.ran);
-            let Action::Other { failure: Some(failure), tries, .. } = settlement.action else { continue };
-            tracing::warn!(
-                queue = %self.seat.queue, job.id = %settlement.id, job.name = name, job.attempt = failure.attempt,
-                outcome = settlement.ended.as_str(), error = failure.message, "job failed"
-            );
-            if settlement.ended == Ended::Dead
-                && let Some(hook) = &self.on_dead
-            {
-                let dead = DeadLetter {
-                    queue: self.seat.queue.clone(),
-                    id: settlement.id,
-                    name: name.to_owned(),
-                    failure,
-                    tries: tries.unwrap_or_default(),
-                };
-                // It is the user's code: a panic in it must not end the queue's loop.
-                if std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| hook(dead))).is_err() {
-                    tracing::error!(queue = %self.seat.queue, "the hook for dead letters panicked");
-                }
-            }
-        }
-    }
-
-    fn start(&mut self, job: Leased, token: Arc<str>, now: u64) {
-        let Ok(id) = JobId::new(&job.id) else {
-            tracing::error!(queue = %self.seat.queue, job.id = job.id, "job id is malformed");
-            return;
-        };
-        let tries = job.tries.as_deref().map(Tries::parse).transpose().ok().flatten().unwrap_or_default();
-        let record = match JobRecord::decode(&job.record) {
-            Ok(record) => record,
-            Err(error) => return self.reject(id, token, tries, FailureKind::Decode, error.to_string()),
-        };
-        let Some(route) = self.routes.get(record.name.as_str()).map(Arc::clone) else {
-            return self.unhandled(id, token, tries, &record);
-        };
-        self.metrics.started(
-            &self.seat.queue,
-            record.name.as_str(),
-            now.saturating_sub(record.due_at.max(record.enqueued_at)),
-            tries == Tries::default() && record.due_at > record.enqueued_at,
-        );
-        let timeout = record.options.timeout.unwrap_or(route.defaults.timeout);
-        let context = Context {
-            inner: Arc::new(Inner {
-                client: self.client.clone(),
-                queue: self.seat.queue.clone(),
-                id: id.clone(),
-                token,
-                retries: record.options.retries.unwrap_or(route.defaults.retries),
-                record,
-                tries,
-                deadline: after(timeout),
-                notes: self.notes.clone(),
-                stop: Stop::default(),
-            }),
-        };
-        if self.interrupted {
-            context.inner.stop.ask(Reason::Interrupted);
-        }
-        self.running.insert(id, context.clone());
-        self.seat.running.store(self.running.len(), Ordering::Relaxed);
-        self.metrics.slots_in_use(&self.seat.queue, self.running.len());
-        let outcomes = self.outcome_sender.clone();
-        let span = tracing::info_span!(
-            "attempt", queue = %self.seat.queue, job.id = %context.inner.id, job.name = %context.inner.record.name,
-            job.attempt = tries.attempt()
-        );
-        let attempt = async move {
-            // The loop outlives every attempt unless it was given up.
-            let _ = outcomes.send(attempt::run(context, route, timeout).await);
-        };
-        tokio::spawn(attempt.instrument(span));
-    }
-
-    /// A job nobody here can perform: others may, for a while; then it is a dead letter.
-    fn unhandled(&mut self, id: JobId, token: Arc<str>, tries: Tries, record: &JobRecord) {
-        match UNHANDLED_GRACE.get(tries.unhandled as usize) {
-            Some(seconds) => {
-                tracing::warn!(queue = %self.seat.queue, job.id = %id, job.name = %record.name, "no handler here; another worker may have one");
-                let action = Action::unhandled(Duration::from_secs(*seconds), tries);
-                self.unsettled.push(Settlement::unstarted(id, token, action, Ended::Unhandled));
-            }
-            None => {
-                let message =
-                    format!("no worker of queue {} has a handler for job {}", self.seat.queue, record.name);
-                self.reject(id, token, tries, FailureKind::Unhandled, message);
-            }
-        }
-    }
-
-    fn reject(&mut self, id: JobId, token: Arc<str>, tries: Tries, kind: FailureKind, message: String) {
-        let worker = WorkerId::of_token(&token).to_string();
-        let at = self.client.redis().now_ms();
-        let failure = FailureRecord { kind, message, chain: Vec::new(), attempt: 0, worker, at };
-        self.unsettled.push(Settlement::unstarted(id, token, Action::dead(tries, failure), Ended::Dead));
     }
 
     fn answered(&mut self) {
@@ -589,9 +381,4 @@ impl QueueLoop {
             settled.resent = true;
         }
     }
-}
-
-/// The end of `timeout` from now; a time-out too long to be reckoned with means the longest there is.
-fn after(timeout: Duration) -> Instant {
-    Instant::now() + timeout.min(ergate_shared::duration::LONGEST)
 }

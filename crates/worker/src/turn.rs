@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use ergate_client::{Error, Redis};
-use ergate_shared::{JobId, WorkerId, ending, script};
+use ergate_shared::{JobId, WorkerId, duration, ending, script};
 
 use crate::{
     identity::Seat,
@@ -46,7 +46,8 @@ pub(crate) async fn take(
     ask: usize,
     settlements: &[Settlement],
 ) -> Result<Turn, Error> {
-    let mut groups: Vec<(&Arc<str>, Vec<(&JobId, &str)>)> = Vec::new();
+    type Group<'a> = (&'a Arc<str>, Vec<(&'a JobId, &'a str)>);
+    let mut groups: Vec<Group<'_>> = Vec::new();
     for settled in settlements {
         let Action::Complete(result) = &settled.action else { continue };
         let entry = (&settled.id, result.as_str());
@@ -78,7 +79,7 @@ pub(crate) async fn take(
         call.push(kind);
         call.push(settled.id.as_str());
         call.push(settled.token.as_bytes());
-        call.push(delay.as_millis().to_string());
+        call.push(delay.min(&duration::LONGEST).as_millis().to_string());
         call.push(tries.map(ergate_shared::Tries::to_text).unwrap_or_default());
         match *kind {
             "complete" => call.push(ending::write(&mut end, ending::COMPLETED, now, detail)),
@@ -119,7 +120,7 @@ pub(crate) async fn holdings(
         let (next, entries): (u64, Vec<(String, String)>) = redis.command("HSCAN", &scan).await?;
         for (id, token) in entries {
             if WorkerId::of_token(&token) == *worker {
-                held.insert(JobId::new(id)?, Arc::from(token));
+                held.insert(JobId::kept(id), Arc::from(token));
             }
         }
         cursor = next;

@@ -311,7 +311,7 @@ impl<S: Send + Sync + 'static> Worker<S> {
             tokio::select! {
                 () = &mut stop => break,
                 changed = ordered.changed() => {
-                    let order = changed.is_ok().then(|| ordered.borrow_and_update().clone()).unwrap_or_default();
+                    let order = if changed.is_ok() { ordered.borrow_and_update().clone() } else { String::new() };
                     match order.as_str() {
                         "quiet" => {
                             tracing::info!("told to go quiet: no more jobs are leased");

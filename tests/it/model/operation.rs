@@ -6,11 +6,21 @@ use proptest::sample::Index;
 #[derive(Debug, Clone)]
 pub(super) enum Operation {
     /// A batch of plain jobs; `twice` sends the same call again at once, as after a lost reply.
-    EnqueuePlain { count: usize, twice: bool },
+    EnqueuePlain {
+        count: usize,
+        twice: bool,
+    },
     /// One job that may be anything but plain, behind a plain one in the same call.
-    Enqueue { job: Job, twice: bool },
+    Enqueue {
+        job: Job,
+        twice: bool,
+    },
     /// One of two workers settles some of what it holds, and leases.
-    Turn { first: bool, ask: usize, settle: Vec<(Index, Settling)> },
+    Turn {
+        first: bool,
+        ask: usize,
+        settle: Vec<(Index, Settling)>,
+    },
     /// Time goes by, in ms.
     Pass(u64),
     Heartbeat(bool),
@@ -23,7 +33,10 @@ pub(super) enum Operation {
     Promote(Index),
     Postpone(Index, u64),
     /// An edit; `stale` if it is made on what the record was before another edit.
-    Update { job: Index, stale: bool },
+    Update {
+        job: Index,
+        stale: bool,
+    },
     Pause,
     Resume,
     /// The queue's concurrency limit.

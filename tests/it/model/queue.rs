@@ -104,7 +104,11 @@ impl Queue {
     }
 
     fn expire(&mut self, id: &str, now: u64) {
-        self.bury(id, now, format!(r#"{{"kind":"expired","message":"not started before its expiry","at":{now}}}"#));
+        self.bury(
+            id,
+            now,
+            format!(r#"{{"kind":"expired","message":"not started before its expiry","at":{now}}}"#),
+        );
     }
 
     /// Ids for which something holds, in the order of what it gives.
@@ -244,7 +248,13 @@ impl Queue {
     }
 
     /// The code, and the ids handed out in their order.
-    pub(super) fn lease(&mut self, worker: &str, token: &str, ask: usize, now: u64) -> (&'static str, Vec<String>) {
+    pub(super) fn lease(
+        &mut self,
+        worker: &str,
+        token: &str,
+        ask: usize,
+        now: u64,
+    ) -> (&'static str, Vec<String>) {
         if ask == 0 {
             return ("ok", Vec::new());
         }
@@ -287,7 +297,11 @@ impl Queue {
             })
             .collect();
         self.cancels.retain(|id, (token, _)| leases.get(id) == Some(token));
-        self.cancels.iter().filter(|(_, (token, _))| holder(token) == worker).map(|(id, _)| id.clone()).collect()
+        self.cancels
+            .iter()
+            .filter(|(_, (token, _))| holder(token) == worker)
+            .map(|(id, _)| id.clone())
+            .collect()
     }
 
     /// How many went back, and how many are dead.
@@ -416,7 +430,8 @@ impl Queue {
 }
 
 fn ended(mark: u8, at: u64, detail: &str) -> String {
-    String::from_utf8(ending::write(&mut Vec::new(), mark, at, detail.as_bytes()).to_vec()).expect("it is text")
+    String::from_utf8(ending::write(&mut Vec::new(), mark, at, detail.as_bytes()).to_vec())
+        .expect("it is text")
 }
 
 /// Whose token it is.

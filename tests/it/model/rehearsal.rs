@@ -76,7 +76,11 @@ impl Rehearsal {
             Operation::Leave(first) => self.leave(usize::from(*first)).await?,
             Operation::Cancel(job) => {
                 let Some(id) = self.pick(job) else { return Ok(()) };
-                same("cancel", self.redis.cancel(&id, "why").await, self.model.cancel(&id, "why", now).to_owned())?;
+                same(
+                    "cancel",
+                    self.redis.cancel(&id, "why").await,
+                    self.model.cancel(&id, "why", now).to_owned(),
+                )?;
             }
             Operation::Remove(job) => {
                 let Some(id) = self.pick(job) else { return Ok(()) };
@@ -315,8 +319,10 @@ impl Rehearsal {
         let seen = self.redis.queue().client().redis().pipeline("a look", &look).await;
         let (unique, windows, expiring): Seen = seen.map_err(|error| error.to_string())?;
         let held = unique.into_iter().filter(|(key, _)| windows.get(key).is_none_or(|until| *until > now));
-        let expected =
-            model.unique.iter().filter_map(|(key, _)| Some((key.clone(), model.holder_of(key, now)?.to_owned())));
+        let expected = model
+            .unique
+            .iter()
+            .filter_map(|(key, _)| Some((key.clone(), model.holder_of(key, now)?.to_owned())));
         same::<BTreeMap<_, _>>("unique keys", held.collect(), expected.collect())?;
         let expected = model.jobs.iter().filter_map(|(id, job)| Some((id.clone(), job.expires_at?)));
         same::<BTreeMap<_, _>>("expiries", expiring, expected.collect())
@@ -364,4 +370,3 @@ impl Rehearsal {
         same("what is left behind", left, Vec::new())
     }
 }
-

@@ -12,6 +12,8 @@ use super::exit::Usage;
 
 /// Shorter than the time Docker gives a check.
 const WITHIN: Duration = Duration::from_secs(2);
+/// Answers are short; what else may listen there need not be.
+const MOST: u64 = 64 * 1024;
 
 /// Whether the worker that answers at `metrics` is ready; an error if not.
 pub(super) async fn ask(metrics: Option<&str>) -> anyhow::Result<()> {
@@ -21,15 +23,14 @@ pub(super) async fn ask(metrics: Option<&str>) -> anyhow::Result<()> {
         );
     };
     let address = here(address);
-    let answer = tokio::time::timeout(WITHIN, get(&address))
+    let answer = tokio::time::timeout(WITHIN, get(&address, "/readyz"))
         .await
         .with_context(|| format!("worker at {address} did not answer within 2s"))?
         .with_context(|| format!("worker at {address} cannot be asked"))?;
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
-    if head.split_whitespace().nth(1) != Some("200") {
-        bail!("worker at {address} answered: {}", body.trim());
+    match answer {
+        (200, _) => Ok(()),
+        (_, body) => bail!("worker at {address} answered: {}", body.trim()),
     }
-    Ok(())
 }
 
 /// Where a server that listens there is reached from this machine.
@@ -43,13 +44,17 @@ fn here(address: &str) -> String {
     format!("{host}:{port}")
 }
 
-async fn get(address: &str) -> std::io::Result<String> {
+/// The status and the body of an answer; 0 if it is no HTTP.
+pub(super) async fn get(address: &str, path: &str) -> std::io::Result<(u16, String)> {
     let mut stream = TcpStream::connect(address).await?;
-    let request = format!("GET /readyz HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
+    let request = format!("GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await?;
     let mut answer = Vec::new();
-    stream.take(64 * 1024).read_to_end(&mut answer).await?;
-    Ok(String::from_utf8_lossy(&answer).into_owned())
+    stream.take(MOST).read_to_end(&mut answer).await?;
+    let answer = String::from_utf8_lossy(&answer);
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
+    let status = head.split_whitespace().nth(1).and_then(|status| status.parse().ok());
+    Ok((status.unwrap_or_default(), body.to_owned()))
 }
 
 #[cfg(test)]

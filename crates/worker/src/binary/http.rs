@@ -239,13 +239,10 @@ impl Gauges {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Ended;
+    use crate::{Ended, binary::health_check};
 
     async fn get(address: SocketAddr, path: &str) -> (u16, String) {
-        let answer =
-            reqwest::Client::builder().no_proxy().build().unwrap().get(format!("http://{address}{path}"));
-        let answer = answer.send().await.unwrap();
-        (answer.status().as_u16(), answer.text().await.unwrap())
+        health_check::get(&address.to_string(), path).await.unwrap()
     }
 
     #[tokio::test]

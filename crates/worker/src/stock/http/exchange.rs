@@ -146,11 +146,11 @@ impl Exchange {
                 )));
             }
         }
-        http.reach.check(&self.url).fatal()?;
+        http.inner.reach.check(&self.url).fatal()?;
         let mut headers = self.headers.clone();
         headers.entry(IDEMPOTENCY_KEY).or_insert(self.id.clone());
         headers.insert(ERGATE_ATTEMPT, self.attempt.into());
-        if let Some(secret) = &http.signing_secret {
+        if let Some(secret) = &http.inner.signing_secret {
             let signature = signature::sign(secret, clock::unix_ms() / 1000, &self.body);
             headers.insert(ERGATE_SIGNATURE, HeaderValue::try_from(signature).fatal()?);
         }
@@ -159,7 +159,7 @@ impl Exchange {
             headers.insert(CONTENT_LENGTH, 0.into());
         }
         let request = http
-            .client
+            .client()?
             .request(self.method.clone(), self.url.clone())
             .headers(headers)
             .body(self.body.clone());

@@ -1,0 +1,23 @@
+use ergate::prelude::*;
+
+#[derive(Serialize, Deserialize)]
+struct Greet {
+    name: String,
+}
+
+impl Job for Greet {
+    const NAME: &str = "greet";
+}
+
+async fn greet(job: Greet) -> Result<()> {
+    let name = std::rc::Rc::new(job.name);
+    tokio::task::yield_now().await;
+    println!("hello, {name}");
+    Ok(())
+}
+
+fn worker(client: Client) -> Worker {
+    Worker::new(client, ()).queue("default", 1).job(greet)
+}
+
+fn main() {}
