@@ -12,12 +12,6 @@ use crate::{
 
 const HOUR: Duration = Duration::from_hours(1);
 
-/// This time tomorrow, by the server's clock.
-async fn tomorrow(story: &Story) -> jiff::Timestamp {
-    let now = story.queue().stats().await.unwrap().now;
-    jiff::Timestamp::from_millisecond(now as i64 + 86_400_000).unwrap()
-}
-
 #[tokio::test]
 async fn a_delayed_job_is_handed_out_once_it_is_due_and_not_before() {
     let story = Story::begin().await;

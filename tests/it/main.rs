@@ -1,6 +1,11 @@
 //! Behaviour of the whole: client, worker and scripts against a real Redis, one server per test.
 
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the message")]
+#![allow(
+    clippy::needless_pass_by_value,
+    clippy::type_complexity,
+    reason = "a test says it in the fewest words"
+)]
 
 mod bad_input;
 mod cancel;

@@ -319,10 +319,8 @@ impl Rehearsal {
         let seen = self.redis.queue().client().redis().pipeline("a look", &look).await;
         let (unique, windows, expiring): Seen = seen.map_err(|error| error.to_string())?;
         let held = unique.into_iter().filter(|(key, _)| windows.get(key).is_none_or(|until| *until > now));
-        let expected = model
-            .unique
-            .iter()
-            .filter_map(|(key, _)| Some((key.clone(), model.holder_of(key, now)?.to_owned())));
+        let expected =
+            model.unique.keys().filter_map(|key| Some((key.clone(), model.holder_of(key, now)?.to_owned())));
         same::<BTreeMap<_, _>>("unique keys", held.collect(), expected.collect())?;
         let expected = model.jobs.iter().filter_map(|(id, job)| Some((id.clone(), job.expires_at?)));
         same::<BTreeMap<_, _>>("expiries", expiring, expected.collect())

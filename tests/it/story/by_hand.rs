@@ -372,10 +372,10 @@ impl ByHand {
             call.push(settle.tries.map(Tries::to_text).unwrap_or_default());
             match settle.kind {
                 "complete" => {
-                    call.push(ending::write(&mut end, ending::COMPLETED, now, settle.detail.as_ref()))
+                    call.push(ending::write(&mut end, ending::COMPLETED, now, settle.detail.as_ref()));
                 }
                 "cancel" => {
-                    call.push(ending::write(&mut end, ending::CANCELLED, now, settle.detail.as_ref()))
+                    call.push(ending::write(&mut end, ending::CANCELLED, now, settle.detail.as_ref()));
                 }
                 _ => call.push(&settle.detail),
             }
