@@ -2,6 +2,7 @@
 
 use ergate_shared::{FailureRecord, JobId, JobRecord, JobState, QueueName, Tries, ending};
 use redis::{FromRedisValue, ParsingError, Value};
+use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
 use crate::Error;
@@ -91,6 +92,29 @@ impl JobView {
     /// The job's name; empty for a record this release cannot read.
     pub fn name(&self) -> &str {
         self.record.as_ref().map_or("", |record| record.name.as_str())
+    }
+
+    /// The payload, as its type.
+    ///
+    /// # Errors
+    /// [`Error::Payload`] if it is not of that type; [`Error::Contract`] for a record this release cannot read.
+    pub fn payload<T: DeserializeOwned>(&self) -> Result<T, Error> {
+        let record = self.record.as_ref().map_err(|problem| ergate_shared::Error::Record(problem.clone()))?;
+        serde_json::from_slice(&record.payload)
+            .map_err(|source| Error::Payload { name: self.name().to_owned(), source })
+    }
+
+    /// The result of a completed job, as its type; `None` if it has not completed.
+    ///
+    /// # Errors
+    /// [`Error::Payload`] if it is not of that type.
+    pub fn result<T: DeserializeOwned>(&self) -> Result<Option<T>, Error> {
+        match (&self.outcome, self.state) {
+            (Some(outcome), JobState::Completed) => serde_json::from_str(&outcome.detail)
+                .map(Some)
+                .map_err(|source| Error::Payload { name: format!("{} (its result)", self.name()), source }),
+            _ => Ok(None),
+        }
     }
 
     /// Everything as JSON, the payload and result as they are.

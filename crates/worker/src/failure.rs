@@ -73,6 +73,19 @@ impl Failure {
         Self::new(Course::Cancel, anyhow::Error::msg(why.to_string()))
     }
 
+    /// Whether it dead-letters the job now, whatever tries are left.
+    pub fn is_fatal(&self) -> bool {
+        self.course == Course::Fatal
+    }
+
+    /// How long the job waits before it is tried again, if the handler said so itself.
+    pub fn delay(&self) -> Option<Duration> {
+        match self.course {
+            Course::RetryIn(delay) | Course::Snooze(delay) => Some(delay),
+            Course::Retry | Course::Fatal | Course::Cancel => None,
+        }
+    }
+
     pub(crate) fn of_kind(kind: FailureKind, course: Course, error: impl Into<anyhow::Error>) -> Self {
         Self { course, kind, error: error.into() }
     }

@@ -329,6 +329,7 @@ impl QueueLoop {
             Ok(turn) => {
                 self.metrics.turn(&self.seat.queue, started.elapsed(), settlements.len(), turn.leased.len());
                 self.answered();
+                self.pause = FIRST_PAUSE;
                 self.settled(settlements, &turn.stale);
                 let before = self.running.len();
                 self.took(&worker, &token, ask, &turn);
@@ -365,7 +366,6 @@ impl QueueLoop {
     }
 
     fn answered(&mut self) {
-        self.pause = FIRST_PAUSE;
         *self.seat.last_turn.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
         self.seat.turn_fails.store(false, Ordering::Relaxed);
         self.metrics.connected(true);

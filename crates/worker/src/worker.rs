@@ -293,9 +293,11 @@ impl<S: Send + Sync + 'static> Worker<S> {
         let (orders, mut ordered) = watch::channel(String::new());
         let (phase, phases) = watch::channel("running");
         self.health.start(&seats);
+        let about = describe(&self.client, &seats);
+        let process = about.id.clone();
         let heart = heartbeat::start(Heart {
             client: self.client.clone(),
-            about: describe(&self.client, &seats),
+            about,
             seats: seats.clone(),
             lease: self.lease,
             metrics: metrics.clone(),
@@ -343,7 +345,20 @@ impl<S: Send + Sync + 'static> Worker<S> {
         helpers.close();
         helpers.wait().await;
         drop(heart);
+        forget_process(&self.client, &process).await;
         Ok(())
+    }
+}
+
+/// Takes the process out of the list of workers, so that one that ended in order is not taken for one that fell silent.
+async fn forget_process(client: &Client, process: &str) {
+    let keys = client.registry_keys();
+    let mut forget = redis::pipe();
+    forget.zrem(&keys.seen, process).ignore();
+    forget.hdel(&keys.about, process).ignore();
+    forget.hdel(&keys.orders, process).ignore();
+    if let Err(error) = client.redis().pipeline::<()>("the list of workers", &forget).await {
+        tracing::debug!(%error, "the list of workers was not updated");
     }
 }
 

@@ -22,7 +22,7 @@ impl QueueLoop {
             let Action::Other { failure: Some(failure), tries, .. } = settlement.action else { continue };
             tracing::warn!(
                 queue = %self.seat.queue, job.id = %settlement.id, job.name = name, job.attempt = failure.attempt,
-                outcome = settlement.ended.as_str(), error = failure.message, "job failed"
+                outcome = settlement.ended.as_str(), error = failure.message, causes = failure.chain.join(": "), "job failed"
             );
             if settlement.ended == Ended::Dead
                 && let Some(hook) = &self.on_dead
