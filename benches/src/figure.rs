@@ -29,7 +29,7 @@ pub(crate) enum Figure {
     AddSingle,
     /// Growth of Redis' memory from a few waiting jobs to the preloaded ones, with no client connected.
     BytesWaiting,
-    /// The same growth from a few completed jobs to as many as the system keeps by default, 10,000 at most.
+    /// The same growth from a few completed jobs to as many as the system keeps by default, 8,000 at most.
     BytesCompleted,
     /// Median from just before the add to the start of the handler, a job each 20 ms on an idle queue.
     PickupP50,

@@ -34,7 +34,7 @@ fn setting(name: &str, default: u64) -> u64 {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_job_is_done_whatever_is_killed() {
     let (jobs, runs, seed) = (
-        setting("ERGATE_CHAOS_JOBS", 3_000),
+        setting("ERGATE_CHAOS_JOBS", 2_000),
         setting("ERGATE_CHAOS_RUNS", 1),
         setting("ERGATE_CHAOS_SEED", 7),
     );

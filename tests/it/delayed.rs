@@ -33,7 +33,7 @@ async fn a_delayed_job_is_handed_out_once_it_is_due_and_not_before() {
 #[tokio::test]
 async fn jobs_due_earlier_run_earlier() {
     let story = Story::begin().await;
-    for (number, delay) in [(1, 90), (2, 60), (3, 30)] {
+    for (number, delay) in [(1, 1500), (2, 1000), (3, 500)] {
         story.client.enqueue(act(number, Does::Succeed)).delay(Duration::from_millis(delay)).await.unwrap();
     }
 

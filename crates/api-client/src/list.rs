@@ -97,7 +97,7 @@ impl Queue {
         if ids.is_empty() && next.is_some() {
             return Box::pin(self.ids(state, next.as_deref(), limit)).await;
         }
-        let items = ids.into_iter().map(JobId::kept).collect();
+        let items = ids.into_iter().map(JobId::stored).collect();
         Ok(Page { items, next })
     }
 

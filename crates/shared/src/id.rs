@@ -54,9 +54,9 @@ impl JobId {
         Err(Error::Name { what: "job id", value: id.chars().take(40).collect(), problem })
     }
 
-    /// Takes an id that is in Redis already, whoever put it there: what is there must be worked off, whatever it looks like.
-    pub fn kept(id: impl Into<Arc<str>>) -> Self {
-        Self(id.into())
+    /// Takes an id as Redis has it, even one that [`new`](Self::new) would refuse: it is there, and must be dealt with.
+    pub fn stored(id: impl AsRef<str>) -> Self {
+        Self(id.as_ref().into())
     }
 
     /// The id as text.

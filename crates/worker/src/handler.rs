@@ -15,6 +15,7 @@ use crate::{Context, Failure, FromContext, Result};
     message = "`{Self}` is no handler",
     label = "not an `async fn(payload, extractors…) -> ergate::Result<T>`",
     note = "the payload must implement Job and be owned, not borrowed",
+    note = "what follows the payload must be extractors: State<T>, Attempt, JobId, Deadline, Cancelled, Progress, Log, Client or Context",
     note = "the function must return ergate::Result<T> with a T that can be serialised",
     note = "what it holds across an `.await` must be Send: no Rc, no std mutex guard, no thread-local random generator"
 )]

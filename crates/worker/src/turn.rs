@@ -120,7 +120,7 @@ pub(crate) async fn holdings(
         let (next, entries): (u64, Vec<(String, String)>) = redis.command("HSCAN", &scan).await?;
         for (id, token) in entries {
             if WorkerId::of_token(&token) == *worker {
-                held.insert(JobId::kept(id), Arc::from(token));
+                held.insert(JobId::stored(id), Arc::from(token));
             }
         }
         cursor = next;

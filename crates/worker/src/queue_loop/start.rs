@@ -21,10 +21,7 @@ const UNHANDLED_GRACE: [u64; 6] = [1, 2, 4, 8, 16, 30];
 
 impl QueueLoop {
     pub(super) fn start(&mut self, job: &Leased, token: Arc<str>, now: u64) {
-        let Ok(id) = JobId::new(&job.id) else {
-            tracing::error!(queue = %self.seat.queue, job.id = job.id, "job id is malformed");
-            return;
-        };
+        let id = JobId::stored(&job.id);
         let tries = job.tries.as_deref().map(Tries::parse).transpose().ok().flatten().unwrap_or_default();
         let record = match JobRecord::decode(&job.record) {
             Ok(record) => record,
