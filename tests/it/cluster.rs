@@ -27,7 +27,7 @@ const MODULES: [&str; 13] = [
 ];
 
 /// Tests that look into their one server besides.
-const ONE_SERVER: [&str; 9] = [
+const ONE_SERVER: [&str; 10] = [
     "concurrent_enqueues_share_round_trips",
     "a_redrive_at_a_rate_spaces_the_jobs_evenly",
     "a_queue_at_its_rate_is_worked_off_without_anybody_asking",
@@ -37,6 +37,7 @@ const ONE_SERVER: [&str; 9] = [
     "ids_without_a_record_are_found_and_dropped",
     "leases_of_a_worker_that_is_not_there_are_found_and_taken_back",
     "what_is_in_order_is_not_repaired",
+    "many_jobs_go_in_with_one_call_up_to_the_documented_size_and_in_several_above",
 ];
 
 /// Starts the cluster, and has this very program run the queue's tests against it.

@@ -52,7 +52,7 @@ fn operations() -> impl Strategy<Value = Operation> {
     let time = prop_oneof![
         6 => 1_u64..3000,
         2 => Just(10_000_u64),
-        2 => Just(15_001_u64),
+        2 => Just(15_000_u64),
         1 => Just(2 * 3_600_000_u64),
     ];
     prop_oneof![

@@ -351,3 +351,26 @@ async fn a_drain_may_wait_for_ever() {
 
     assert!(!matches!(drained, Err(Error::Option(_))), "{drained:?}");
 }
+
+#[tokio::test]
+async fn many_jobs_go_in_with_one_call_up_to_the_documented_size_and_in_several_above() {
+    let story = Story::begin().await;
+    let calls = async |queue: &str| {
+        let producers = story.client.queue(queue).unwrap();
+        let producers = producers.keys().get(QueueKey::producers).to_owned();
+        let said: Vec<String> = story.redis.ask(&["HVALS", &producers]).await;
+        said[0].split(' ').next().unwrap().parse::<u64>().unwrap()
+    };
+    let enqueue = async |queue: &str, count| {
+        let jobs = (0..count).map(|number| act(number, Does::Succeed));
+        story.client.enqueue_all(jobs).each(|job| job.queue(queue)).await.unwrap()
+    };
+
+    let whole = enqueue("whole", ergate::ATOMIC_BATCH as u64).await;
+    let over = enqueue("over", 2 * ergate::ATOMIC_BATCH as u64 + 1).await;
+
+    assert_eq!((whole.len(), calls("whole").await), (1000, 1));
+    assert_eq!((over.len(), calls("over").await), (2001, 3));
+    let ids: std::collections::BTreeSet<_> = over.iter().map(|receipt| receipt.id.clone()).collect();
+    assert_eq!(ids.len(), 2001);
+}

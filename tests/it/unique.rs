@@ -320,3 +320,27 @@ async fn of_many_producers_at_once_one_gets_the_key() {
     assert_eq!(taken, 1);
     story.all_adds_up().await;
 }
+
+#[tokio::test]
+async fn duplicates_in_a_batch_keep_nobody_else_out() {
+    let story = Story::begin().await;
+    let held =
+        story.client.enqueue(act(0, Does::Succeed)).unique(Unique::until_finished("k-3")).await.unwrap();
+    let mut number = 0;
+
+    let receipts = story
+        .client
+        .enqueue_all((1..=5).map(|number| act(number, Does::Succeed)))
+        .each(|job| {
+            number += 1;
+            job.unique(Unique::until_finished(format!("k-{number}")))
+        })
+        .await
+        .unwrap();
+
+    let duplicates: Vec<_> = receipts.iter().map(|receipt| receipt.duplicate).collect();
+    assert_eq!(duplicates, [false, false, true, false, false]);
+    assert_eq!(receipts[2].id, held.id);
+    assert_eq!(story.queue().stats().await.unwrap().ready, 5);
+    story.all_adds_up().await;
+}
