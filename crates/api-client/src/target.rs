@@ -167,7 +167,9 @@ pub(crate) fn sentinel_client(
     let info = SentinelNodeConnectionInfo::default()
         .set_redis_connection_info(node.redis_settings().clone())
         .set_tcp_settings(tcp());
-    SentinelClient::build(sentinels.to_vec(), name.to_owned(), Some(info), SentinelServerType::Master)
+    // Owned, since the parameter is a `String` without TLS and anything like one with it.
+    let name = name.to_owned();
+    SentinelClient::build(sentinels.to_vec(), name, Some(info), SentinelServerType::Master)
 }
 
 /// No response time-out: the client library's default of 500 ms would end every blocking call.
