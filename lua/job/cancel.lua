@@ -1,6 +1,6 @@
 -- Cancels a job: one that waits at once, one that runs by asking its worker.
 --
--- keys: meta jobs ready ranked withdrawn scheduled expiring leased held ended completed cancelled dead tries failures progress logs unique cancels wake watched
+-- keys: meta jobs ready ranked withdrawn scheduled expiring leased held ended completed cancelled dead tries failures progress logs steps journal unique cancels wake watched
 -- uses: clock memory record wake ready unique forget finish locate
 -- argv: now or '', id, reason
 -- replies: {now, code, token}; code: ok | asked (it runs under the token) | gone (no such job) | ended (it has already)

@@ -1,6 +1,6 @@
 -- Puts a batch of jobs in: plain ones (default priority, at once, generated id) by variadic commands, others one by one.
 --
--- keys: meta jobs ready ranked withdrawn scheduled expiring leased ended completed cancelled dead tries failures progress logs unique windows producers wake watched
+-- keys: meta jobs ready ranked withdrawn scheduled expiring leased ended completed cancelled dead tries failures progress logs steps journal unique windows producers wake watched
 -- uses: clock record wake ready unique windows forget finish locate
 -- argv: now or '', producer id, number of this call (one more than its last), count of plain jobs, then
 --       per plain job: id, record; per other job: id, record, when ('' now, '+ms' or '@ms'), own ('1': id chosen by the

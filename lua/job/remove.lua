@@ -1,6 +1,6 @@
 -- Deletes jobs and all that is kept about them; one that runs is left alone.
 --
--- keys: meta jobs ready ranked withdrawn scheduled expiring leased held ended completed cancelled dead tries failures progress logs unique cancels wake watched
+-- keys: meta jobs ready ranked withdrawn scheduled expiring leased held ended completed cancelled dead tries failures progress logs steps journal unique cancels wake watched
 -- uses: clock record wake ready unique forget finish locate
 -- argv: state they must be in, or '' for any; then ids
 -- replies: {per id: ok | gone | <the state that forbids it>}

@@ -1,7 +1,8 @@
--- Makes ended jobs ready again with all their attempts; redriving dead letters is this too.
+-- Makes ended jobs ready again with all their attempts; redriving dead letters is this too. A run goes on after the last of
+-- its steps that worked.
 --
--- keys: meta jobs ready ranked withdrawn scheduled expiring leased held ended completed cancelled dead tries failures progress logs unique windows cancels wake watched
--- uses: clock record wake ready unique windows forget finish locate
+-- keys: meta jobs ready ranked withdrawn scheduled expiring leased held ended completed cancelled dead tries failures progress logs steps journal unique windows cancels wake watched
+-- uses: clock record wake ready unique windows forget finish locate journal
 -- argv: now or '', ms until the first, ms between one and the next (0: all at once), '1' dead letters only, then
 --       per job: id, new record or ''
 -- replies: {now, per job: ok | gone | <the state it is in>, 'held <id>' if its unique key is taken}
@@ -34,6 +35,11 @@ local function retry(id, edited)
   call('HDEL', progress, id)
   if edited ~= '' then
     call('HSET', jobs, id, edited)
+  end
+  local entries = count_of_entries(id)
+  if entries > 0 then
+    -- `Op::Again` of run/entry.rs.
+    append_entry(id, entries + 1, '{"step":"","at":' .. format('%.0f', now) .. ',"op":"again"}', false)
   end
   if after > 0 then
     call('ZADD', scheduled, math.floor(now + after), id)

@@ -1,7 +1,7 @@
 -- Repairs what must not exist: records in no state, ids without a record, counts that disagree with the leases.
 -- The caller finds suspects when the numbers of `stats` do not add up; each is judged again here.
 --
--- keys: meta jobs ready ranked withdrawn scheduled leased workers held ended completed cancelled dead tries failures progress logs unique expiring wake watched
+-- keys: meta jobs ready ranked withdrawn scheduled leased workers held ended completed cancelled dead tries failures progress logs steps journal unique expiring wake watched
 -- uses: record wake ready unique forget finish locate
 -- argv: kind (record | unlisted | holder), then ids or worker ids
 --       record: ids that may be in no state; unlisted: ids that may have no record; holder: workers whose count may be off

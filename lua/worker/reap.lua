@@ -1,7 +1,7 @@
 -- Returns jobs of a worker whose lease ran out to the queue; a job that has crashed too many workers is dead-lettered, and
 -- one that was to be cancelled is cancelled.
 --
--- keys: meta workers held leased jobs ready ranked withdrawn scheduled tries failures progress logs ended completed cancelled dead unique cancels wake watched
+-- keys: meta workers held leased jobs ready ranked withdrawn scheduled tries failures progress logs steps journal ended completed cancelled dead unique cancels wake watched
 -- uses: clock memory record tries wake ready unique forget finish cancel
 -- argv: now or '', worker id, crash limit, failure for a job over it, '1' on the last slice, then per job: id, token
 -- replies: {now, code, returned, dead}; code: ok | alive (the worker's lease has not run out: nothing is done)

@@ -1,15 +1,16 @@
 -- A worker's turn at a queue: settles what finished and leases as many ready jobs as it has free slots, in one call.
 --
--- keys: meta workers leased held jobs ready ranked withdrawn scheduled expiring tries failures progress logs ended completed cancelled dead unique cancels wake watched
--- uses: clock memory record wake ready promote unique forget finish limit cancel take
+-- keys: meta workers leased held jobs ready ranked withdrawn scheduled expiring tries failures progress logs steps journal ended completed cancelled dead unique cancels wake watched
+-- uses: clock memory record wake ready promote unique forget finish limit cancel take journal
 -- argv: now or '', worker id, token for what is leased now, free slots, count of tokens that completed jobs were leased with,
 --       then per token: token, count of jobs; in the same order per completed job: id, end as `ended` keeps it;
 --       then per other outcome: kind, id, token, delay in ms, tries, failure or end
---       kinds: complete (a job with a unique key) | retry | snooze | hand_back | dead | discard | cancel
--- replies: {now, code, held, next, more, ids, records, tries, stale ids}
+--       kinds: complete (a job with a unique key) | retry | snooze | hand_back | dead | discard | cancel | suspend (a run; instead
+--       of a delay the time it is due at, instead of a failure how many entries of its journal the worker knows)
+-- replies: {now, code, held, next, more, ids, records, tries, steps, stale ids}
 --          code: ok | paused | lapsed (the worker's entry ran out: nothing is leased)
---          tries: empty if no job of the queue has any; held: jobs the worker holds after this call; next: ms until a job falls due or a rate opens, -1 none;
---          more: 1 if ready jobs are left
+--          tries, steps: empty if no job of the queue has any; held: jobs the worker holds after this call; next: ms until a job falls due or a rate opens, -1 none;
+--          more: 1 if ready jobs are left; steps: how many entries the journal of each run has
 -- cost: O(outcomes + leased jobs); O(log n) for what is scheduled, has a priority, or ends dead
 -- holds: only the token a job was leased with can settle it, once; a worker whose entry ran out leases nothing.
 
@@ -100,7 +101,7 @@ local function settle(kind, id, lease_token, delay, attempts, detail)
   end
   -- Asked to end while it ran: it is not tried again, whatever became of the attempt.
   local reason = take_cancellation(id, lease_token)
-  if reason and (kind == 'retry' or kind == 'snooze' or kind == 'hand_back') then
+  if reason and (kind == 'retry' or kind == 'snooze' or kind == 'hand_back' or kind == 'suspend') then
     kind, detail = 'cancel', end_of(CANCELLED, now, reason)
   end
   if attempts ~= '' then
@@ -111,6 +112,13 @@ local function settle(kind, id, lease_token, delay, attempts, detail)
       call('HSET', failures, id, detail)
     end
     call('ZADD', scheduled, now + tonumber(delay), id)
+  elseif kind == 'suspend' then
+    if count_of_entries(id) == tonumber(detail) then
+      call('ZADD', scheduled, delay, id)
+    else
+      -- What it waits for came while it was about to be suspended.
+      push_ready(id, record, false)
+    end
   elseif kind == 'hand_back' then
     push_ready(id, record, true)
   elseif kind == 'dead' then
@@ -145,7 +153,7 @@ end
 local limited = false
 
 local function lease()
-  local none = { {}, {}, {} }
+  local none = { {}, {}, {}, {} }
   if ask == 0 then
     return 'ok', none, -1
   end
@@ -175,8 +183,12 @@ local function lease()
   call('HSET', leased, unpack(entries))
   call('HINCRBY', held, worker, #leases)
   spend(settings, #leases, now)
-  local counts = call('EXISTS', tries) == 1 and call('HMGET', tries, unpack(leases)) or {}
-  return 'ok', { leases, records, counts }, opens_in
+  local counts, entries_of = {}, {}
+  if call('EXISTS', tries, steps) > 0 then
+    counts = call('HMGET', tries, unpack(leases))
+    entries_of = call('HMGET', steps, unpack(leases))
+  end
+  return 'ok', { leases, records, counts, entries_of }, opens_in
 end
 
 local code, found, opens_in = lease()
@@ -190,4 +202,4 @@ local more = call('EXISTS', ready, ranked) > 0 and 1 or 0
 if more == 1 and code == 'ok' and not limited then
   wake_one()
 end
-return { now, code, tonumber(call('HGET', held, worker) or 0), next_in, more, found[1], found[2], found[3], stale }
+return { now, code, tonumber(call('HGET', held, worker) or 0), next_in, more, found[1], found[2], found[3], found[4], stale }

@@ -69,6 +69,9 @@ struct Shared {
     queue: QueueName,
     producer: String,
     deadline: Duration,
+    /// Takes everything instead of Redis.
+    #[cfg(feature = "testing")]
+    recording: Option<crate::Outbox>,
     state: Mutex<State>,
     enqueued: AtomicU64,
     duplicates: AtomicU64,
@@ -91,6 +94,7 @@ impl Batcher {
         queues_key: String,
         queue: QueueName,
         deadline: Duration,
+        #[cfg(feature = "testing")] recording: Option<crate::Outbox>,
     ) -> Self {
         let producer = Uuid::now_v7().simple().to_string();
         let shared = Shared {
@@ -100,6 +104,8 @@ impl Batcher {
             queue,
             producer,
             deadline,
+            #[cfg(feature = "testing")]
+            recording,
             state: Mutex::default(),
             enqueued: AtomicU64::new(0),
             duplicates: AtomicU64::new(0),
@@ -114,6 +120,10 @@ impl Batcher {
 
     /// Puts jobs in with the next call; all of them in the same one.
     pub(crate) async fn submit(&self, drafts: Vec<Draft>) -> Reply {
+        #[cfg(feature = "testing")]
+        if let Some(outbox) = &self.shared.recording {
+            return Ok(outbox.take(&self.shared.queue, drafts));
+        }
         let (reply, answer) = oneshot::channel();
         let start = {
             let mut state = self.shared.state();

@@ -44,6 +44,8 @@ struct Inner {
     deadline: Duration,
     batchers: Mutex<HashMap<QueueName, Batcher>>,
     endings: Endings,
+    #[cfg(feature = "testing")]
+    recording: Option<crate::Outbox>,
 }
 
 /// Options of a [`Client`].
@@ -113,19 +115,30 @@ impl ClientBuilder {
         redis.connect_within(self.connect_within).await?;
         let registry = RegistryKeys::new(&self.namespace);
         let server = shake_hands(&redis, &registry, self.allow_eviction).await?;
-        let endings = Endings::new(url);
-        Ok(Client {
-            inner: Arc::new(Inner {
-                redis,
-                namespace: self.namespace,
-                registry,
-                server,
-                payload_limit: self.payload_limit,
-                deadline: self.deadline,
-                batchers: Mutex::default(),
-                endings,
-            }),
-        })
+        Ok(Client { inner: Arc::new(self.inner(redis, registry, server, url)) })
+    }
+
+    fn inner(self, redis: Redis, registry: RegistryKeys, server: ServerInfo, url: &str) -> Inner {
+        Inner {
+            redis,
+            namespace: self.namespace,
+            registry,
+            server,
+            payload_limit: self.payload_limit,
+            deadline: self.deadline,
+            batchers: Mutex::default(),
+            endings: Endings::new(url),
+            #[cfg(feature = "testing")]
+            recording: None,
+        }
+    }
+
+    #[cfg(feature = "testing")]
+    pub(crate) fn build_recording(self, redis: Redis, url: &str, outbox: crate::Outbox) -> Client {
+        let registry = RegistryKeys::new(&self.namespace);
+        let mut inner = self.inner(redis, registry, ServerInfo::default(), url);
+        inner.recording = Some(outbox);
+        Client { inner: Arc::new(inner) }
     }
 }
 
@@ -265,6 +278,8 @@ impl Client {
             self.inner.registry.queues.clone(),
             queue.clone(),
             self.inner.deadline,
+            #[cfg(feature = "testing")]
+            self.inner.recording.clone(),
         );
         batchers.entry(queue.clone()).or_insert(batcher).clone()
     }

@@ -3,7 +3,7 @@
 use std::{future::IntoFuture, pin::Pin, sync::Arc, time::Duration};
 
 use ergate_shared::{
-    Backoff, Job, JobId, JobName, JobOptions, JobRecord, OnExhausted, Priority, QueueName, UniqueScope,
+    Backoff, FunctionName, Job, JobId, JobName, JobOptions, JobRecord, OnExhausted, Priority, QueueName, UniqueScope,
     duration, record::LONGEST_UNIQUE_KEY,
 };
 
@@ -130,6 +130,20 @@ impl Enqueue {
     pub(crate) fn raw(client: &Client, queue: QueueName, name: JobName, payload: Vec<u8>) -> Self {
         let checked = serde_json::from_slice::<serde::de::IgnoredAny>(&payload).map(|_| payload);
         Self::new(client, Ok(queue), Ok(name), checked)
+    }
+
+    /// A run, as a job of its function's queue.
+    pub(crate) fn run(
+        client: &Client,
+        function: Result<FunctionName, ergate_shared::Error>,
+        payload: Result<Vec<u8>, serde_json::Error>,
+    ) -> Self {
+        let (queue, name) = match function {
+            Ok(function) => (function.queue(), Ok(function.job())),
+            // One complaint is enough.
+            Err(error) => (Err(error), JobName::new("run")),
+        };
+        Self::new(client, queue, name, payload)
     }
 
     fn new(

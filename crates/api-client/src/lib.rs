@@ -16,7 +16,10 @@ pub mod link;
 mod list;
 mod queue;
 mod reconcile;
+#[cfg(feature = "testing")]
+mod recording;
 mod registry;
+mod run;
 mod stats;
 mod stock;
 mod target;
@@ -34,6 +37,9 @@ pub use link::Redis;
 pub use list::Page;
 pub use queue::{Queue, Rate, Retention};
 pub use reconcile::{Repairs, reconcile};
+#[cfg(feature = "testing")]
+pub use recording::{Outbox, RecordedJob};
 pub use registry::{Order, QueueSlots, WorkerProcess};
+pub use run::{INVOKED, RunHandle};
 pub use stats::QueueStats;
 pub use view::{JobView, Outcome};

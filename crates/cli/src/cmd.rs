@@ -5,8 +5,10 @@ mod dead;
 mod dev;
 mod doctor;
 mod enqueue;
+mod function;
 mod job;
 mod queue;
+mod run;
 mod shell;
 mod worker;
 
@@ -29,6 +31,12 @@ pub(crate) enum Verb {
     /// Look at queues, pause and resume them, set their limits
     #[command(subcommand)]
     Queue(queue::Queue),
+    /// Start a durable function by hand, pause it and let it go on
+    #[command(subcommand)]
+    Function(function::Function),
+    /// Look at one run of a durable function, wait for it, or change its course
+    #[command(subcommand)]
+    Run(run::Run),
     /// Look at dead letters, send them back or delete them
     #[command(subcommand)]
     Dead(dead::Dead),
@@ -66,6 +74,8 @@ pub(crate) async fn run(
         Verb::Enqueue(enqueue) => enqueue.run(connection, output).await,
         Verb::Job(job) => job.run(connection, output).await,
         Verb::Queue(queue) => queue.run(connection, output).await,
+        Verb::Function(function) => function.run(connection, output).await,
+        Verb::Run(run) => run.run(connection, output).await,
         Verb::Dead(dead) => dead.run(connection, output).await,
         Verb::Doctor(doctor) => doctor.run(connection, output).await,
         Verb::Bench(bench) => bench.run(connection, output).await,

@@ -42,6 +42,7 @@
 //! | look at a job, wait for it, cancel it | [`JobHandle`] |
 //! | pause, limit and list queues, redrive dead letters | [`Queue`], [`DeadLetters`] |
 //! | perform jobs | [`Worker`], [`Handler`], [`State`], [`Failure`], [`Verdict`] |
+//! | write durable functions: steps, sleeps | [`Function`], [`Step`], [`RunHandle`] |
 //! | put code around every attempt | [`Middleware`] |
 //! | watch | [`Metrics`], [`Health`] |
 
@@ -51,19 +52,27 @@ mod readme;
 pub use ergate_client::{
     ATOMIC_BATCH, Cancelled as CancelRequest, Client, ClientBuilder, DeadLetters, Durability, Enqueue,
     EnqueueAll, Error, Filter, JobHandle, JobView, OnConflict, Order, Outcome, Page, Queue, QueueSlots,
-    QueueStats, Rate, Reached, Receipt, Redriven, Repairs, Retention, ServerInfo, Unique, WorkerProcess,
+    QueueStats, Rate, Reached, Receipt, Redriven, Repairs, Retention, RunHandle, ServerInfo, Unique,
+    WorkerProcess,
     reconcile,
 };
 pub use ergate_shared::{
-    Backoff, DEFAULT_PAYLOAD_LIMIT, FailureKind, FailureRecord, Jitter, Job, JobId, JobName, JobOptions,
+    Backoff, DEFAULT_PAYLOAD_LIMIT, Event, EventRecord, FailureKind, FailureRecord, Jitter, Job, JobId, JobName, JobOptions,
     JobRecord, JobState, Namespace, OnExhausted, Priority, QueueName, Tries, UniqueScope, WorkerId, duration,
-    stock,
+    run, stock,
 };
 pub use ergate_worker::{
     Attempt, BlockingHandler, Cancelled, Context, DeadLetter, Deadline, Ended, Error as WorkerError, Failure,
-    FromContext, FromRef, Handler, Health, Log, Metrics, Middleware, Next, Progress, Result, State, Verdict,
-    Worker, shutdown_signal,
+    FromContext, FromRef, Function, FunctionHandler, Handler, Health, Log, Metrics, Middleware, Next, Progress, Result, RunStep, Sleep,
+    State, Step, StepAttempt, StepError, Verdict, Worker, shutdown_signal,
 };
+
+/// Tests of your own code without Redis; feature `testing`.
+#[cfg(feature = "testing")]
+pub mod testing {
+    pub use ergate_client::{Outbox, RecordedJob};
+    pub use ergate_worker::testing::{FinishedRun, TestRun};
+}
 
 /// A point in time, as `run_at` and `reschedule` take it.
 pub use jiff::Timestamp;
@@ -75,7 +84,7 @@ pub mod prelude {
     pub use serde::{Deserialize, Serialize};
 
     pub use crate::{
-        Attempt, Backoff, Cancelled, Client, Deadline, Failure, FromRef, Job, JobId, JobState, Log,
-        OnExhausted, Priority, Progress, Rate, Result, State, Unique, Verdict, Worker, shutdown_signal,
+        Attempt, Backoff, Cancelled, Client, Deadline, Event, Failure, FromRef, Function, Job, JobId, JobState, Log,
+        OnExhausted, Priority, Progress, Rate, Result, State, Step, Unique, Verdict, Worker, shutdown_signal,
     };
 }

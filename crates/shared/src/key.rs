@@ -66,6 +66,11 @@ keys! {
     progress,
     /// Hash: id → log lines.
     logs,
+    /// Hash: id of a run → how many entries its journal has.
+    steps,
+    /// Hash: id of a run, a dot, a number → that entry of the run's journal; the same and `.open` → nothing, as long as
+    /// the entry waits for something from outside.
+    journal,
     /// Hash: id of a job that completed or was cancelled → which, when, and its result.
     ended,
     /// List: ids of completed jobs, oldest at the head.

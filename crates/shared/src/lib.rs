@@ -8,6 +8,7 @@
 //! | [`name`], [`id`] | validated names of queues and jobs, ids of jobs and workers |
 //! | [`job`], [`backoff`], [`priority`], [`duration`] | what a job type declares |
 //! | [`record`], [`tries`], [`failure`], [`ending`], [`state`] | what Redis keeps about a job |
+//! | [`event`], [`function`], [`run`] | events, what functions take, what a run has done so far |
 //! | [`key`], [`script`] | every Redis key and every script |
 //! | [`stock`] | the jobs `ergate-worker` performs out of the box |
 
@@ -16,7 +17,9 @@ pub mod clock;
 pub mod duration;
 pub mod ending;
 pub mod error;
+pub mod event;
 pub mod failure;
+pub mod function;
 pub mod id;
 pub mod job;
 pub mod key;
@@ -24,6 +27,7 @@ pub mod name;
 pub mod options;
 pub mod priority;
 pub mod record;
+pub mod run;
 pub mod script;
 pub mod state;
 pub mod stock;
@@ -31,13 +35,16 @@ pub mod tries;
 
 pub use backoff::{Backoff, Jitter};
 pub use error::Error;
+pub use event::{Event, EventRecord};
 pub use failure::{FailureKind, FailureRecord};
+pub use function::{FunctionInput, Trigger};
 pub use id::{JobId, WorkerId};
 pub use job::{Job, OnExhausted};
-pub use name::{JobName, Namespace, QueueName};
+pub use name::{FunctionName, JobName, Namespace, QueueName};
 pub use options::JobOptions;
 pub use priority::Priority;
 pub use record::{JobRecord, UniqueScope};
+pub use run::RunInput;
 pub use state::JobState;
 pub use tries::Tries;
 

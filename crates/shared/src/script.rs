@@ -143,7 +143,7 @@ macro_rules! fragments {
 }
 
 fragments! {
-    "cancel" "clock" "finish" "forget" "limit" "locate" "memory" "promote" "ready" "record" "take" "tries" "unique" "wake" "windows"
+    "cancel" "clock" "finish" "forget" "journal" "limit" "locate" "memory" "promote" "ready" "record" "take" "tries" "unique" "wake" "windows"
 }
 
 macro_rules! scripts {
@@ -182,6 +182,10 @@ scripts! {
     QUEUE_SWEEP = "queue/sweep";
     /// Tells what a worker process is.
     REGISTRY_ANNOUNCE = "registry/announce";
+    /// Gives runs what they wait for.
+    RUN_DELIVER = "run/deliver";
+    /// Writes what runs have done into their journals.
+    RUN_RECORD = "run/record";
     /// Extends all leases of a worker.
     WORKER_HEARTBEAT = "worker/heartbeat";
     /// Enters a worker into a queue.

@@ -3,7 +3,7 @@
 use std::{
     any::Any,
     panic::AssertUnwindSafe,
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
 
@@ -99,7 +99,8 @@ const fn grace(reason: Reason) -> Duration {
 }
 
 fn judge(context: &Context, route: &Route, timeout: Duration, finish: Finish) -> (Action, Ended) {
-    let tries = context.inner.tries;
+    // A run that got anywhere has nothing against it any more, as `run/record` says too.
+    let tries = if context.inner.recorded.load(Ordering::Acquire) { Tries::default() } else { context.inner.tries };
     let failure = match finish {
         Finish::Returned(Ok(result)) => return (Action::complete(context, result), Ended::Completed),
         Finish::Returned(Err(failure)) => failure,
@@ -127,6 +128,7 @@ fn settle_failure(context: &Context, route: &Route, tries: Tries, failure: &Fail
     let options = &context.inner.record.options;
     let failed = Tries { failures: tries.failures + 1, ..tries };
     let delay = match failure.course {
+        Course::Suspend { due, known } => return (Action::suspend(due, known), Ended::Suspended),
         Course::Snooze(delay) => return (Action::snooze(delay, tries), Ended::Snoozed),
         Course::Cancel => return (Action::cancel(failure.messages().0), Ended::Cancelled),
         Course::Fatal => None,
@@ -165,7 +167,7 @@ fn failure_record(context: &Context, failure: &Failure) -> FailureRecord {
     }
 }
 
-fn panic_message(panic: &(dyn Any + Send)) -> String {
+pub(crate) fn panic_message(panic: &(dyn Any + Send)) -> String {
     panic
         .downcast_ref::<&str>()
         .map(|text| (*text).to_owned())

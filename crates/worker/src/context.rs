@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc, OnceLock,
-        atomic::{AtomicU8, Ordering},
+        atomic::{AtomicBool, AtomicU8, Ordering},
     },
     time::Instant,
 };
@@ -13,7 +13,7 @@ use ergate_shared::{JobId, JobRecord, QueueName, Tries};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use crate::notes::Notes;
+use crate::{notes::Notes, run::Recorder};
 
 /// One attempt at a job. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -32,6 +32,11 @@ pub(crate) struct Inner {
     pub(crate) retries: u32,
     pub(crate) deadline: Instant,
     pub(crate) notes: Notes,
+    pub(crate) recorder: Recorder,
+    /// How many entries the run's journal had when it was leased.
+    pub(crate) steps: u32,
+    /// Whether this attempt has written into the run's journal.
+    pub(crate) recorded: AtomicBool,
     pub(crate) stop: Stop,
 }
 

@@ -41,6 +41,11 @@ pub(crate) enum Course {
     Snooze(Duration),
     Fatal,
     Cancel,
+    /// A run leaves memory: no failure, but it goes the way of one.
+    Suspend {
+        due: u64,
+        known: u32,
+    },
 }
 
 impl Failure {
@@ -78,12 +83,21 @@ impl Failure {
         self.course == Course::Fatal
     }
 
+    /// Whether it is a run that is about to leave memory, until a time or an event: nothing went wrong.
+    pub fn is_suspension(&self) -> bool {
+        matches!(self.course, Course::Suspend { .. })
+    }
+
     /// How long the job waits before it is tried again, if the handler said so itself.
     pub fn delay(&self) -> Option<Duration> {
         match self.course {
             Course::RetryIn(delay) | Course::Snooze(delay) => Some(delay),
-            Course::Retry | Course::Fatal | Course::Cancel => None,
+            Course::Retry | Course::Fatal | Course::Cancel | Course::Suspend { .. } => None,
         }
+    }
+
+    pub(crate) fn suspend(due: u64, known: u32) -> Self {
+        Self::new(Course::Suspend { due, known }, anyhow::Error::msg("the run is suspended"))
     }
 
     pub(crate) fn of_kind(kind: FailureKind, course: Course, error: impl Into<anyhow::Error>) -> Self {

@@ -51,7 +51,7 @@ pub trait BlockingHandler<Args, S>: Clone + Send + Sync + 'static {
     fn call(self, job: Self::Job, context: Context, state: Arc<S>) -> Result<String>;
 }
 
-fn to_json(result: &impl Serialize) -> Result<String> {
+pub(crate) fn to_json(result: &impl Serialize) -> Result<String> {
     serde_json::to_string(result)
         .map_err(|error| Failure::fatal(format!("result cannot be written as JSON: {error}")))
 }

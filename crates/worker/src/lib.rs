@@ -10,6 +10,7 @@
 //! | `waiter` | blocking until there is work |
 //! | `pool` | slots that queues share |
 //! | `attempt`, `handler`, `extract`, `failure` | one attempt, from record to outcome |
+//! | `function`, `step`, `run` | durable functions: declaring them, their steps, performing their runs |
 //! | `upkeep` | reaping, sweeping, reconciling |
 //! | `metrics` | every metric |
 
@@ -20,6 +21,7 @@ mod context;
 mod error;
 mod extract;
 mod failure;
+mod function;
 mod handler;
 mod heartbeat;
 mod identity;
@@ -30,9 +32,13 @@ mod outcome;
 mod pool;
 mod queue_loop;
 mod route;
+mod run;
 mod shutdown;
+mod step;
 #[cfg(feature = "binary")]
 pub mod stock;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod turn;
 mod upkeep;
 mod waiter;
@@ -42,9 +48,11 @@ pub use context::Context;
 pub use error::Error;
 pub use extract::{Attempt, Cancelled, Deadline, FromContext, FromRef, Log, Progress, State};
 pub use failure::{Failure, Result, Verdict};
+pub use function::{Function, FunctionHandler};
 pub use handler::{BlockingHandler, Handler};
 pub use metrics::Metrics;
 pub use middleware::{Middleware, Next};
 pub use outcome::{DeadLetter, Ended};
 pub use shutdown::shutdown_signal;
+pub use step::{RunStep, Sleep, Step, StepAttempt, StepError};
 pub use worker::{Health, Worker};

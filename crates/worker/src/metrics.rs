@@ -220,9 +220,10 @@ impl Metrics {
         prometheus::TextEncoder::new().encode_to_string(&self.inner.registry.gather())
     }
 
-    pub(crate) fn started(&self, queue: &QueueName, job: &str, waited_ms: u64, was_delayed: bool) {
+    pub(crate) fn started(&self, queue: &QueueName, job: &str, waited_ms: Option<u64>, was_delayed: bool) {
         let labels = [queue.as_str(), job];
         self.inner.leased.with_label_values(&labels).inc();
+        let Some(waited_ms) = waited_ms else { return };
         let waited = Duration::from_millis(waited_ms).as_secs_f64();
         self.inner.in_queue.with_label_values(&labels).observe(waited);
         if was_delayed {

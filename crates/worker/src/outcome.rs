@@ -26,6 +26,8 @@ pub enum Ended {
     Interrupted,
     /// No handler was found for it.
     Unhandled,
+    /// A run that sleeps or waits.
+    Suspended,
 }
 
 impl Ended {
@@ -40,6 +42,7 @@ impl Ended {
             Self::Cancelled => "cancelled",
             Self::Interrupted => "interrupted",
             Self::Unhandled => "unhandled",
+            Self::Suspended => "suspended",
         }
     }
 }
@@ -87,6 +90,8 @@ pub(crate) enum Action {
     Other {
         kind: &'static str,
         delay: Duration,
+        /// Instead of a delay, when a suspended run is due: ms since the epoch.
+        due: Option<u64>,
         tries: Option<Tries>,
         detail: Vec<u8>,
         failure: Option<FailureRecord>,
@@ -97,7 +102,7 @@ pub(crate) enum Action {
 
 impl Action {
     fn other(kind: &'static str, delay: Duration, tries: Option<Tries>) -> Self {
-        Self::Other { kind, delay, tries, detail: Vec::new(), failure: None }
+        Self::Other { kind, delay, due: None, tries, detail: Vec::new(), failure: None }
     }
 
     /// A completed job whose unique key must be let go.
@@ -106,6 +111,7 @@ impl Action {
             Some((UniqueScope::Finished | UniqueScope::Started, _)) => Self::Other {
                 kind: "complete",
                 delay: Duration::ZERO,
+                due: None,
                 tries: None,
                 detail: result.into_bytes(),
                 failure: None,
@@ -127,10 +133,23 @@ impl Action {
         Self::other("snooze", delay, Some(Tries { unhandled: tries.unhandled + 1, ..tries }))
     }
 
+    /// A run that leaves memory until `due`, or until something comes that the `known` entries of its journal do not have.
+    pub(crate) fn suspend(due: u64, known: u32) -> Self {
+        Self::Other {
+            kind: "suspend",
+            delay: Duration::ZERO,
+            due: Some(due),
+            tries: None,
+            detail: known.to_string().into_bytes(),
+            failure: None,
+        }
+    }
+
     pub(crate) fn cancel(reason: String) -> Self {
         Self::Other {
             kind: "cancel",
             delay: Duration::ZERO,
+            due: None,
             tries: None,
             detail: reason.into_bytes(),
             failure: None,
@@ -139,7 +158,7 @@ impl Action {
 
     pub(crate) fn retry(delay: Duration, tries: Tries, failure: FailureRecord) -> Self {
         let detail = failure.to_json();
-        Self::Other { kind: "retry", delay, tries: Some(tries), detail, failure: Some(failure) }
+        Self::Other { kind: "retry", delay, due: None, tries: Some(tries), detail, failure: Some(failure) }
     }
 
     pub(crate) fn dead(tries: Tries, failure: FailureRecord) -> Self {
@@ -147,6 +166,7 @@ impl Action {
         Self::Other {
             kind: "dead",
             delay: Duration::ZERO,
+            due: None,
             tries: Some(tries),
             detail,
             failure: Some(failure),

@@ -25,6 +25,7 @@ use crate::{
     outcome::{Action, Settlement},
     pool::Pool,
     route::Routes,
+    run::Recorder,
     turn::{self, Code, Turn},
     waiter::{self, Bed},
 };
@@ -57,6 +58,7 @@ pub(crate) struct QueueLoop {
     metrics: Metrics,
     on_dead: Option<DeadHook>,
     notes: Notes,
+    recorder: Recorder,
     signals: mpsc::UnboundedReceiver<Signal>,
     outcomes: mpsc::UnboundedReceiver<Settlement>,
     outcome_sender: mpsc::UnboundedSender<Settlement>,
@@ -96,6 +98,7 @@ impl QueueLoop {
     pub(crate) fn new(parts: Parts) -> Self {
         let (outcome_sender, outcomes) = mpsc::unbounded_channel();
         let notes = Notes::new(parts.client.redis().clone(), parts.seat.keys.clone());
+        let recorder = Recorder::new(parts.client.redis().clone(), parts.seat.keys.clone());
         Self {
             client: parts.client,
             seat: parts.seat,
@@ -106,6 +109,7 @@ impl QueueLoop {
             metrics: parts.metrics,
             on_dead: parts.on_dead,
             notes,
+            recorder,
             signals: parts.signals,
             outcomes,
             outcome_sender,

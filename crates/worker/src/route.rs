@@ -38,7 +38,7 @@ impl Defaults {
 }
 
 /// All routes of a worker.
-pub(crate) type Routes = HashMap<&'static str, Arc<Route>>;
+pub(crate) type Routes = HashMap<String, Arc<Route>>;
 
 impl Route {
     pub(crate) fn new<S, Args, H>(handler: H, state: &Arc<S>) -> Self

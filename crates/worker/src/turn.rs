@@ -36,6 +36,8 @@ pub(crate) struct Leased {
     pub(crate) id: String,
     pub(crate) record: Vec<u8>,
     pub(crate) tries: Option<String>,
+    /// How many entries its journal has, if it is a run.
+    pub(crate) steps: u32,
 }
 
 pub(crate) async fn take(
@@ -79,7 +81,10 @@ pub(crate) async fn take(
         call.push(kind);
         call.push(settled.id.as_str());
         call.push(settled.token.as_bytes());
-        call.push(delay.min(&duration::LONGEST).as_millis().to_string());
+        call.push(match &settled.action {
+            Action::Other { due: Some(due), .. } => due.to_string(),
+            _ => delay.min(&duration::LONGEST).as_millis().to_string(),
+        });
         call.push(tries.map(ergate_shared::Tries::to_text).unwrap_or_default());
         match *kind {
             "complete" => call.push(ending::write(&mut end, ending::COMPLETED, now, detail)),
@@ -87,8 +92,19 @@ pub(crate) async fn take(
             _ => call.push(detail),
         }
     }
-    type Reply = (u64, String, u64, i64, u64, Vec<String>, Vec<Vec<u8>>, Vec<Option<String>>, Vec<String>);
-    let (now, code, held, next, more, ids, records, tries, stale): Reply = redis.run(&call).await?;
+    type Reply = (
+        u64,
+        String,
+        u64,
+        i64,
+        u64,
+        Vec<String>,
+        Vec<Vec<u8>>,
+        Vec<Option<String>>,
+        Vec<Option<u32>>,
+        Vec<String>,
+    );
+    let (now, code, held, next, more, ids, records, tries, steps, stale): Reply = redis.run(&call).await?;
     let code = match code.as_str() {
         "ok" => Code::Ok,
         "paused" => Code::Paused,
@@ -96,11 +112,12 @@ pub(crate) async fn take(
         _ => return Err(ergate_shared::Error::Reply { script: "worker/turn", reply: code }.into()),
     };
     let tries = tries.into_iter().chain(std::iter::repeat(None));
+    let steps = steps.into_iter().chain(std::iter::repeat(None));
     let leased = ids
         .into_iter()
         .zip(records)
-        .zip(tries)
-        .map(|((id, record), tries)| Leased { id, record, tries })
+        .zip(tries.zip(steps))
+        .map(|((id, record), (tries, steps))| Leased { id, record, tries, steps: steps.unwrap_or(0) })
         .collect();
     let next_in = u64::try_from(next).ok().map(Duration::from_millis);
     Ok(Turn { code, now, held, next_in, more: more == 1, leased, stale })
@@ -134,18 +151,20 @@ pub(crate) async fn holdings(
 pub(crate) async fn records(redis: &Redis, seat: &Seat, ids: &[JobId]) -> Result<Vec<Leased>, Error> {
     use ergate_shared::key::QueueKey;
     let mut pipeline = redis::pipe();
-    for key in [QueueKey::jobs, QueueKey::tries] {
+    for key in [QueueKey::jobs, QueueKey::tries, QueueKey::steps] {
         pipeline.cmd("HMGET").arg(seat.keys.get(key));
         for id in ids {
             pipeline.arg(id.as_str());
         }
     }
-    let (records, tries): (Vec<Option<Vec<u8>>>, Vec<Option<String>>) =
-        redis.pipeline("HMGET", &pipeline).await?;
+    type Found = (Vec<Option<Vec<u8>>>, Vec<Option<String>>, Vec<Option<u32>>);
+    let (records, tries, steps): Found = redis.pipeline("HMGET", &pipeline).await?;
     Ok(ids
         .iter()
         .zip(records)
-        .zip(tries)
-        .filter_map(|((id, record), tries)| Some(Leased { id: id.to_string(), record: record?, tries }))
+        .zip(tries.into_iter().zip(steps))
+        .filter_map(|((id, record), (tries, steps))| {
+            Some(Leased { id: id.to_string(), record: record?, tries, steps: steps.unwrap_or(0) })
+        })
         .collect())
 }

@@ -8,13 +8,13 @@ use std::{
 };
 
 use ergate_client::{Client, WorkerProcess};
-use ergate_shared::{Job, QueueName};
+use ergate_shared::{Job, QueueName, function::QUEUE_PREFIX};
 use tokio::sync::{Notify, watch};
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use crate::{
-    BlockingHandler, DeadLetter, Error, Handler, Metrics, Middleware,
+    BlockingHandler, DeadLetter, Error, Function, Handler, Metrics, Middleware,
     heartbeat::{self, Heart},
     identity::{Seat, Signal},
     middleware::Layer,
@@ -57,7 +57,9 @@ pub struct Worker<S = ()> {
     state: Arc<S>,
     queues: Vec<(String, usize, u32)>,
     slots: Option<usize>,
-    routes: HashMap<&'static str, Route>,
+    routes: HashMap<String, Route>,
+    /// By queue: each function has its own.
+    functions: HashMap<String, Route>,
     layers: Vec<Arc<dyn Layer>>,
     problems: Vec<String>,
     lease: Duration,
@@ -86,6 +88,7 @@ impl<S: Send + Sync + 'static> Worker<S> {
             queues: Vec::new(),
             slots: None,
             routes: HashMap::new(),
+            functions: HashMap::new(),
             layers: Vec::new(),
             problems: Vec::new(),
             lease: Duration::from_secs(15),
@@ -144,12 +147,24 @@ impl<S: Send + Sync + 'static> Worker<S> {
     }
 
     fn add(&mut self, name: &'static str, route: Route) {
-        if self.routes.insert(name, route).is_some() {
+        if self.routes.insert(name.to_owned(), route).is_some() {
             self.problems.push(format!("job {name} has two handlers"));
         }
     }
 
-    /// Puts code around every attempt; the first layer is the outermost.
+    /// Runs a durable function. Its runs are jobs of a queue of its own, so that nothing else need be named.
+    pub fn function(mut self, function: Function<S>) -> Self {
+        self.problems.extend(function.problems());
+        let (name, slots) = (function.name().to_owned(), function.slot_count());
+        let queue = format!("{QUEUE_PREFIX}{name}");
+        if self.functions.insert(queue.clone(), function.into_route(&self.state)).is_some() {
+            self.problems.push(format!("function {name} is given twice"));
+            return self;
+        }
+        self.queue(&queue, slots)
+    }
+
+    /// Puts code around every attempt, at a job or a run; the first layer is the outermost.
     pub fn layer(mut self, middleware: impl Middleware) -> Self {
         self.layers.push(Arc::new(middleware));
         self
@@ -203,7 +218,7 @@ impl<S: Send + Sync + 'static> Worker<S> {
     fn check(&mut self) -> Result<Vec<QueueName>, Error> {
         let mut problems = std::mem::take(&mut self.problems);
         if self.queues.is_empty() {
-            problems.push("it has no queue; add one with .queue(name, slots)".to_owned());
+            problems.push("it has no queue; add one with .queue(name, slots), or a function".to_owned());
         }
         let mut names = Vec::new();
         for (name, ..) in &self.queues {
@@ -213,7 +228,7 @@ impl<S: Send + Sync + 'static> Worker<S> {
             }
         }
         for name in self.routes.keys() {
-            if let Err(error) = ergate_shared::JobName::new(*name) {
+            if let Err(error) = ergate_shared::JobName::new(name.clone()) {
                 problems.push(error.to_string());
             }
         }
@@ -227,7 +242,7 @@ impl<S: Send + Sync + 'static> Worker<S> {
     /// [`Error::Setup`] with everything that is wrong with the options.
     pub async fn run_until(mut self, stop: impl Future<Output = ()>) -> Result<(), Error> {
         let names = self.check()?;
-        for route in self.routes.values_mut() {
+        for route in self.routes.values_mut().chain(self.functions.values_mut()) {
             route.wrap(&self.layers);
         }
         let routes: Arc<Routes> = Arc::new(
@@ -250,6 +265,13 @@ impl<S: Send + Sync + 'static> Worker<S> {
             seats.push(seat);
             all_signals.push(signals);
         }
+        let mut functions: HashMap<String, Arc<Routes>> = std::mem::take(&mut self.functions)
+            .into_iter()
+            .map(|(queue, route)| {
+                let name = queue[QUEUE_PREFIX.len()..].to_owned();
+                (queue, Arc::new(Routes::from([(name, Arc::new(route))])))
+            })
+            .collect();
         let weights: Vec<u32> = self.queues.iter().map(|(.., weight)| *weight).collect();
         let pool = self.slots.map(|total| Arc::new(Pool::new(total, seats.clone(), &weights)));
         for (place, (seat, signals)) in seats.iter().zip(all_signals).enumerate() {
@@ -262,7 +284,7 @@ impl<S: Send + Sync + 'static> Worker<S> {
                     seat: Arc::clone(seat),
                     pool: pool.clone().map(|pool| (pool, place)),
                     bed: Arc::clone(&bed),
-                    routes: Arc::clone(&routes),
+                    routes: functions.remove(name.as_str()).unwrap_or_else(|| Arc::clone(&routes)),
                     lease: self.lease,
                     metrics: metrics.clone(),
                     on_dead: self.on_dead.clone(),

@@ -278,7 +278,7 @@ mod tests {
         let metrics = Metrics::new();
         let page = Page::new(&metrics, Duration::from_secs(15)).unwrap();
         let queue = QueueName::new("mail").unwrap();
-        metrics.started(&queue, "welcome", 0, true);
+        metrics.started(&queue, "welcome", Some(0), true);
         metrics.ended(&queue, "welcome", Ended::Completed, Duration::ZERO);
         metrics.turn(&queue, Duration::ZERO, 1, 1);
         metrics.stale(&queue);

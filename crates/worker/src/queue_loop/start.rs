@@ -1,7 +1,10 @@
 //! From a leased job to a running attempt, or to a settlement at once if it cannot be run.
 
 use std::{
-    sync::{Arc, atomic::Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -30,10 +33,12 @@ impl QueueLoop {
         let Some(route) = self.routes.get(record.name.as_str()).map(Arc::clone) else {
             return self.unhandled(id, token, tries, &record);
         };
+        // A run that goes on did not wait since it was enqueued: it slept.
+        let waited = (job.steps == 0).then(|| now.saturating_sub(record.due_at.max(record.enqueued_at)));
         self.metrics.started(
             &self.seat.queue,
             record.name.as_str(),
-            now.saturating_sub(record.due_at.max(record.enqueued_at)),
+            waited,
             tries == Tries::default() && record.due_at > record.enqueued_at,
         );
         let timeout = record.options.timeout.unwrap_or(route.defaults.timeout);
@@ -48,6 +53,9 @@ impl QueueLoop {
                 tries,
                 deadline: after(timeout),
                 notes: self.notes.clone(),
+                recorder: self.recorder.clone(),
+                steps: job.steps,
+                recorded: AtomicBool::new(false),
                 stop: Stop::default(),
             }),
         };

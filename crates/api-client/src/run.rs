@@ -1,0 +1,141 @@
+//! Runs of durable functions: start one by hand, look at it, wait for it, change its course.
+
+use std::time::Duration;
+
+use ergate_shared::{
+    EventRecord, FunctionName, JobId, RunInput,
+    key::QueueKey,
+    run::{Entry, Journal, RunState, entry_field},
+};
+use serde::{Serialize, de::DeserializeOwned};
+
+use crate::{Cancelled, Client, Enqueue, Error, JobHandle};
+
+/// The name of the event a run gets that was started by hand.
+pub const INVOKED: &str = "ergate/function.invoked";
+/// Journal entries read by one command.
+const ENTRIES_AT_ONCE: u32 = 1000;
+
+impl Client {
+    /// Starts a run of a function by hand, with this as its event's data: `.await` what it returns, after setting options
+    /// if need be. The receipt's id is the run's.
+    ///
+    /// ```no_run
+    /// # async fn example(client: ergate_client::Client) -> Result<(), ergate_client::Error> {
+    /// let receipt = client.invoke("onboard", &serde_json::json!({ "user": 7 })).await?;
+    /// println!("run {}", receipt.id);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn invoke(&self, function: &str, data: &impl Serialize) -> Enqueue {
+        let event = serde_json::to_value(data).map(|data| EventRecord {
+            id: JobId::generate().to_string(),
+            name: INVOKED.to_owned(),
+            data,
+            user: None,
+            ts: self.redis().now_ms(),
+            v: None,
+        });
+        let payload = event.and_then(|event| serde_json::to_vec(&RunInput { events: vec![event] }));
+        Enqueue::run(self, FunctionName::new(function.to_owned()), payload)
+    }
+
+    /// A run, by function and id; whether it exists is seen when it is asked.
+    ///
+    /// # Errors
+    /// If the name or id is not valid.
+    pub fn run(&self, function: &str, id: &str) -> Result<RunHandle, Error> {
+        let function = FunctionName::new(function.to_owned())?;
+        let job = self.job(function.queue()?.as_str(), id)?;
+        Ok(RunHandle { function, job })
+    }
+}
+
+/// A run, by function and id.
+#[derive(Debug, Clone)]
+pub struct RunHandle {
+    function: FunctionName,
+    job: JobHandle,
+}
+
+impl RunHandle {
+    /// The run's id.
+    pub fn id(&self) -> &JobId {
+        self.job.id()
+    }
+
+    /// Its function.
+    pub fn function(&self) -> &FunctionName {
+        &self.function
+    }
+
+    /// The job it is.
+    pub fn job(&self) -> &JobHandle {
+        &self.job
+    }
+
+    /// The state it is in.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] if it does not exist, or was trimmed after it ended.
+    pub async fn state(&self) -> Result<RunState, Error> {
+        let state = self.job.status().await?;
+        Ok(RunState::of(state, self.entries().await?))
+    }
+
+    /// Waits until it has ended, and returns its result.
+    ///
+    /// # Errors
+    /// As [`JobHandle::result`].
+    pub async fn result<T: DeserializeOwned>(&self, within: Duration) -> Result<T, Error> {
+        self.job.result(within).await
+    }
+
+    /// What it has done so far; empty for a run that has not begun or does not exist.
+    ///
+    /// # Errors
+    /// Errors of the connection, or of entries this release cannot read.
+    pub async fn journal(&self) -> Result<Journal, Error> {
+        let (count, mut journal) = (self.entries().await?, Journal::default());
+        let keys = self.job.queue().keys();
+        for from in (1..=count).step_by(ENTRIES_AT_ONCE as usize) {
+            let mut get = redis::cmd("HMGET");
+            get.arg(keys.get(QueueKey::journal));
+            for number in from..=count.min(from + ENTRIES_AT_ONCE - 1) {
+                get.arg(entry_field(self.id().as_str(), number));
+            }
+            let texts: Vec<Option<String>> = self.redis().command("HMGET", &get).await?;
+            for text in texts.into_iter().flatten() {
+                journal.append(Entry::from_json(&text)?, text.len());
+            }
+        }
+        Ok(journal)
+    }
+
+    /// Cancels it: at once if it waits, by asking its worker if it executes.
+    ///
+    /// # Errors
+    /// As [`JobHandle::cancel`].
+    pub async fn cancel(&self, reason: &str) -> Result<Cancelled, Error> {
+        self.job.cancel(reason).await
+    }
+
+    /// Lets a run that failed go on: steps that worked are not done again, the one that failed gets all its attempts.
+    ///
+    /// # Errors
+    /// As [`JobHandle::retry`].
+    pub async fn again(&self) -> Result<(), Error> {
+        self.job.retry().await
+    }
+
+    async fn entries(&self) -> Result<u32, Error> {
+        let mut get = redis::cmd("HGET");
+        get.arg(self.job.queue().keys().get(QueueKey::steps)).arg(self.id().as_str());
+        let count: Option<u32> = self.redis().command("HGET", &get).await?;
+        Ok(count.unwrap_or(0))
+    }
+
+    fn redis(&self) -> &crate::Redis {
+        self.job.queue().client().redis()
+    }
+}

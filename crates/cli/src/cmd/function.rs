@@ -1,0 +1,79 @@
+//! `ergate function`: durable functions by name.
+
+use clap::{Args, Subcommand};
+use ergate_shared::{FunctionName, JobId};
+use serde_json::{Value, json};
+
+use crate::{
+    connection::Connection,
+    exit::Refusal,
+    output::Output,
+};
+
+/// `ergate function`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Function {
+    /// Start a run of a function by hand, and print its id
+    Invoke(Invoke),
+    /// Let a function start and go on with no runs; what executes goes on to its next sleep or end
+    Pause(One),
+    /// Let a paused function go on
+    Resume(One),
+}
+
+/// One function.
+#[derive(Debug, Args)]
+pub(crate) struct One {
+    /// Its name
+    function: FunctionName,
+}
+
+/// `ergate function invoke`.
+#[derive(Debug, Args)]
+pub(crate) struct Invoke {
+    /// Its name
+    function: FunctionName,
+    /// The data of the event it is started with, as JSON
+    #[arg(default_value = "null")]
+    data: String,
+    /// The run's id, so that the same is not started twice [default: a new one]
+    #[arg(long, value_name = "ID")]
+    id: Option<JobId>,
+}
+
+impl Function {
+    pub(crate) async fn run(self, connection: &Connection, output: Output) -> anyhow::Result<()> {
+        match self {
+            Self::Invoke(invoke) => invoke.run(connection, output).await,
+            Self::Pause(one) => {
+                let client = connection.client().await?;
+                client.queue(one.function.queue()?.as_str())?.pause().await?;
+                let json = json!({"function": one.function, "paused": true});
+                output.either(&json, format!("function {} is paused", one.function))
+            }
+            Self::Resume(one) => {
+                let client = connection.client().await?;
+                client.queue(one.function.queue()?.as_str())?.resume().await?;
+                let json = json!({"function": one.function, "paused": false});
+                output.either(&json, format!("function {} goes on", one.function))
+            }
+        }
+    }
+}
+
+impl Invoke {
+    async fn run(self, connection: &Connection, output: Output) -> anyhow::Result<()> {
+        let data: Value = serde_json::from_str(&self.data).map_err(|error| {
+            Refusal::usage(format!("data is not JSON: {error}"))
+                .hint("quote it for your shell: '{\"user\": 7}'")
+        })?;
+        let client = connection.client().await?;
+        let mut start = client.invoke(self.function.as_str(), &data);
+        if let Some(id) = &self.id {
+            start = start.id(id);
+        }
+        let receipt = start.await?;
+        let json = json!({"function": self.function, "id": receipt.id, "duplicate": receipt.duplicate});
+        if output.is_json() { output.json(&json) } else { output.raw(&receipt.id) }
+    }
+}

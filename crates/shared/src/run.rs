@@ -1,0 +1,34 @@
+//! Runs: what a durable function is started with, and what it has done so far.
+//!
+//! A run is a job of its function's queue ([`FunctionName::queue`](crate::FunctionName::queue)); the job's payload is a
+//! [`RunInput`], and beside the job Redis keeps the run's [`Journal`].
+
+use serde::{Deserialize, Serialize};
+
+use crate::EventRecord;
+
+mod entry;
+mod journal;
+mod state;
+
+pub use entry::{Entry, Op, Resolution};
+pub use journal::{Journal, entry_field};
+pub use state::RunState;
+
+/// The most entries of a run's journal; a step takes one, and one more for each attempt that failed or for its resolution.
+pub const MOST_ENTRIES: u32 = 20_000;
+/// The most steps of a run.
+pub const MOST_STEPS: usize = 10_000;
+/// The largest result of a step, in bytes of JSON: 4 MiB.
+pub const LARGEST_RESULT: usize = 4 * 1024 * 1024;
+/// The largest journal of a run, in bytes: 32 MiB.
+pub const LARGEST_JOURNAL: usize = 32 * 1024 * 1024;
+/// The longest sleep or wait: 366 days.
+pub const LONGEST_SLEEP: std::time::Duration = std::time::Duration::from_secs(366 * 24 * 60 * 60);
+
+/// What a run is started with.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunInput {
+    /// What started it: one event, or several as a batch.
+    pub events: Vec<EventRecord>,
+}

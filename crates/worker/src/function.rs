@@ -1,0 +1,208 @@
+//! Durable functions: a plain function and what is declared about it.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use ergate_shared::{
+    Backoff, FailureKind, FunctionInput, FunctionName, OnExhausted, RunInput, Trigger,
+    function::LONGEST_FUNCTION_NAME,
+};
+
+use crate::{
+    Context, Failure, Result, Step,
+    failure::Course,
+    middleware::Performed,
+    route::{Defaults, Route},
+    run::{LeasedRun, Shared, StepDefaults, Store, drive},
+};
+
+mod handler;
+
+pub use handler::FunctionHandler;
+
+/// The most of a function's runs that execute at once in one process, unless it says otherwise.
+const SLOTS: usize = 50;
+/// The tries after the first, of each step and of the code between steps.
+const RETRIES: u32 = 3;
+/// The longest a run may go on without sleeping or waiting.
+const TIMEOUT: Duration = Duration::from_hours(2);
+
+/// A durable function: its name, its code, and how it runs.
+///
+/// ```
+/// # use std::time::Duration;
+/// # use ergate_shared::Event;
+/// # use ergate_worker::{Function, Result, Step};
+/// # #[derive(serde::Serialize, serde::Deserialize)] struct SignedUp { email: String }
+/// # impl Event for SignedUp { const NAME: &str = "user/signed-up"; }
+/// # async fn mail(to: &str, template: &str) -> Result<()> { Ok(()) }
+/// async fn onboard(event: SignedUp, step: Step) -> Result<()> {
+///     step.run("welcome", mail(&event.email, "welcome")).await?;
+///
+///     step.sleep("settle in", Duration::from_hours(24)).await;
+///
+///     step.run("tips", mail(&event.email, "tips")).await?;
+///     Ok(())
+/// }
+///
+/// let function: Function = Function::new("onboard", onboard).retries(5);
+/// ```
+#[must_use = "a function runs once a worker is given it"]
+pub struct Function<S = ()> {
+    name: String,
+    trigger: Option<Trigger>,
+    retries: u32,
+    backoff: Backoff,
+    timeout: Duration,
+    step_timeout: Option<Duration>,
+    on_exhausted: OnExhausted,
+    slots: usize,
+    build: Box<dyn FnOnce(Arc<S>, StepDefaults) -> RunCode>,
+}
+
+/// Performs a run whose journal is in a store.
+pub(crate) type RunCode = Arc<dyn Fn(Context, Box<dyn Store>) -> Performed + Send + Sync>;
+
+impl<S> fmt::Debug for Function<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Function")
+            .field("name", &self.name)
+            .field("trigger", &self.trigger)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<S: Send + Sync + 'static> Function<S> {
+    /// A function of this name. What it takes first says what starts it: an [`Event`](ergate_shared::Event) type, sending one.
+    pub fn new<Args, H: FunctionHandler<Args, S>>(name: &str, handler: H) -> Self {
+        Self {
+            name: name.to_owned(),
+            trigger: H::Input::trigger(),
+            retries: RETRIES,
+            backoff: Backoff::default(),
+            timeout: TIMEOUT,
+            step_timeout: None,
+            on_exhausted: OnExhausted::DeadLetter,
+            slots: SLOTS,
+            build: Box::new(move |state, defaults| {
+                Arc::new(move |context, store| {
+                    perform(handler.clone(), context, store, Arc::clone(&state), defaults.clone())
+                })
+            }),
+        }
+    }
+
+    /// Sets how often each step is tried again after it failed, and the code between steps; default 3.
+    pub fn retries(mut self, retries: u32) -> Self {
+        self.retries = retries;
+        self
+    }
+
+    /// Sets the delay between tries; default 1 s, 2 s, 4 s and so on, with slight jitter.
+    pub fn backoff(mut self, backoff: Backoff) -> Self {
+        self.backoff = backoff;
+        self
+    }
+
+    /// Sets the longest a run may go on without sleeping or waiting; default 2 hours. It counts as a failed try of the code.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// Sets the longest one attempt at a step may run; default: until the run's own time is over.
+    pub fn step_timeout(mut self, timeout: Duration) -> Self {
+        self.step_timeout = Some(timeout);
+        self
+    }
+
+    /// Sets what becomes of a run that failed for good; default: it is kept as a dead letter.
+    pub fn on_exhausted(mut self, then: OnExhausted) -> Self {
+        self.on_exhausted = then;
+        self
+    }
+
+    /// Sets how many of its runs execute at once in this process; default 50. A run that sleeps or waits does not count.
+    pub fn slots(mut self, slots: usize) -> Self {
+        self.slots = slots;
+        self
+    }
+
+    /// What is wrong with what was declared.
+    pub(crate) fn problems(&self) -> Vec<String> {
+        let mut problems = Vec::new();
+        if let Err(error) = FunctionName::new(self.name.clone()) {
+            problems.push(error.to_string());
+        } else if self.name.len() > LONGEST_FUNCTION_NAME {
+            problems.push(format!(
+                "function name {} has {} bytes, the most is {LONGEST_FUNCTION_NAME}",
+                self.name,
+                self.name.len()
+            ));
+        }
+        if self.timeout.is_zero() || self.step_timeout.is_some_and(|timeout| timeout.is_zero()) {
+            problems.push(format!("function {} has a time-out of 0s, which leaves no time to run", self.name));
+        }
+        problems
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(crate) fn slot_count(&self) -> usize {
+        self.slots
+    }
+
+    /// What performs its runs, and what it declares.
+    pub(crate) fn into_code(self, state: &Arc<S>) -> (RunCode, Defaults) {
+        let steps = StepDefaults {
+            retries: self.retries,
+            backoff: self.backoff.clone(),
+            timeout: self.step_timeout,
+        };
+        let defaults = Defaults {
+            retries: self.retries,
+            timeout: self.timeout,
+            soft_timeout: None,
+            on_exhausted: self.on_exhausted,
+            backoff: self.backoff,
+        };
+        ((self.build)(Arc::clone(state), steps), defaults)
+    }
+
+    pub(crate) fn into_route(self, state: &Arc<S>) -> Route {
+        let (code, defaults) = self.into_code(state);
+        let perform =
+            Arc::new(move |context: Context| code(context.clone(), Box::new(LeasedRun::new(context))));
+        Route { perform, defaults }
+    }
+}
+
+/// Performs a run until it ends or is suspended.
+fn perform<Args, S, H>(
+    handler: H,
+    context: Context,
+    store: Box<dyn Store>,
+    state: Arc<S>,
+    steps: StepDefaults,
+) -> Performed
+where
+    S: Send + Sync + 'static,
+    H: FunctionHandler<Args, S>,
+{
+    Box::pin(async move {
+        let input = read::<H::Input>(&context)?;
+        let shared = Arc::new(Shared::new(context.inner.id.clone(), store, steps));
+        shared.load().await?;
+        let step = Step::new(Arc::clone(&shared));
+        drive(&shared, handler.call(input, step, context, state)).await
+    })
+}
+
+/// The bytes will not change, so what cannot be read is never tried again.
+fn read<I: FunctionInput>(context: &Context) -> Result<I> {
+    let wrong = |error: anyhow::Error| Failure::of_kind(FailureKind::Decode, Course::Fatal, error);
+    let input: RunInput = serde_json::from_slice(&context.inner.record.payload)
+        .map_err(|error| wrong(anyhow::Error::new(error).context("payload is no input of a run")))?;
+    I::read(&input).map_err(|problem| wrong(anyhow::Error::msg(problem)))
+}

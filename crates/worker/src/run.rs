@@ -1,0 +1,18 @@
+//! Runs: a function's code is polled over its journal, what it does is written, and it leaves memory when it only waits.
+//!
+//! | module | owns |
+//! |---|---|
+//! | `drive` | polling the code, writing, and deciding when to suspend |
+//! | `shared` | what the code's steps and `drive` both know |
+//! | `store` | where the journal is kept: Redis, under the run's lease |
+//! | `recorder` | many runs' writes in shared calls |
+
+mod drive;
+mod recorder;
+mod shared;
+mod store;
+
+pub(crate) use drive::drive;
+pub(crate) use recorder::Recorder;
+pub(crate) use shared::{Shared, Standing, StepDefaults};
+pub(crate) use store::{Boxed, Instead, LeasedRun, Recorded, Store, Write};

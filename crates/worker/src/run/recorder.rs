@@ -1,0 +1,153 @@
+//! What runs write into their journals, on its way to Redis: one call in flight per queue, and what comes meanwhile goes
+//! with the next, whichever run it is of.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use ergate_client::Redis;
+use ergate_shared::{JobId, key::QueueKeys, script};
+use tokio::sync::oneshot;
+
+use super::{Recorded, Write};
+
+/// The most runs of one call, and after how many bytes no more are added: about a millisecond of Redis' time.
+const MOST_RUNS: usize = 500;
+const MOST_BYTES: usize = 4 * 1024 * 1024;
+/// The waits between tries of a call that failed.
+const FIRST_PAUSE: Duration = Duration::from_millis(20);
+const LONGEST_PAUSE: Duration = Duration::from_millis(500);
+
+/// Writes journals of one queue's runs.
+#[derive(Debug, Clone)]
+pub(crate) struct Recorder {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    redis: Redis,
+    keys: QueueKeys,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    waiting: Vec<Request>,
+    writing: bool,
+}
+
+#[derive(Debug)]
+struct Request {
+    run: JobId,
+    token: Arc<str>,
+    known: u32,
+    /// Whether Redis may have it already.
+    again: bool,
+    /// Per entry: what it closes, whether it is open, its text.
+    entries: Vec<(Option<u32>, bool, String)>,
+    /// Answered with `None` if the lease is lost.
+    reply: oneshot::Sender<Option<Recorded>>,
+}
+
+impl Recorder {
+    pub(crate) fn new(redis: Redis, keys: QueueKeys) -> Self {
+        Self { shared: Arc::new(Shared { redis, keys, state: Mutex::default() }) }
+    }
+
+    /// Writes entries after the `known` ones; answers `None` if the run's lease is lost. Goes on until Redis answers, or
+    /// nobody waits for the answer any more.
+    pub(crate) fn record(
+        &self,
+        run: &JobId,
+        token: &Arc<str>,
+        known: u32,
+        writes: &[Write],
+    ) -> oneshot::Receiver<Option<Recorded>> {
+        let entries = writes.iter().map(|write| (write.closes, write.opens, write.text.clone())).collect();
+        let (reply, answer) = oneshot::channel();
+        let request =
+            Request { run: run.clone(), token: Arc::clone(token), known, again: false, entries, reply };
+        let start = {
+            let mut state = self.shared.state();
+            state.waiting.push(request);
+            !std::mem::replace(&mut state.writing, true)
+        };
+        if start {
+            tokio::spawn(Arc::clone(&self.shared).write());
+        }
+        answer
+    }
+}
+
+impl Shared {
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn write(self: Arc<Self>) {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let Some(requests) = self.next() else { return };
+            match self.redis.run::<Vec<Reply>>(&self.call(&requests)).await {
+                Ok(replies) => {
+                    pause = FIRST_PAUSE;
+                    for (request, (code, before, unknown, numbers)) in requests.into_iter().zip(replies) {
+                        let recorded = Recorded { unknown, before, numbers };
+                        let _ = request.reply.send((code == "ok").then_some(recorded));
+                    }
+                }
+                Err(error) => {
+                    tracing::warn!(%error, runs = requests.len(), "journals could not be written; it is tried again");
+                    let again = requests.into_iter().map(|request| Request { again: true, ..request });
+                    self.state().waiting.splice(0..0, again);
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(LONGEST_PAUSE);
+                }
+            }
+        }
+    }
+
+    /// The requests of the next call, without those nobody waits for any more; `None` if there are none.
+    fn next(&self) -> Option<Vec<Request>> {
+        let mut state = self.state();
+        state.waiting.retain(|request| !request.reply.is_closed());
+        if state.waiting.is_empty() {
+            state.writing = false;
+            return None;
+        }
+        let mut bytes = 0;
+        let count = state
+            .waiting
+            .iter()
+            .take(MOST_RUNS)
+            .take_while(|request| {
+                let before = bytes;
+                bytes += request.entries.iter().map(|(.., text)| text.len()).sum::<usize>();
+                before < MOST_BYTES
+            })
+            .count();
+        Some(state.waiting.drain(..count).collect())
+    }
+
+    fn call(&self, requests: &[Request]) -> script::Call {
+        let mut call = script::RUN_RECORD.on(&self.keys);
+        for request in requests {
+            call.push(request.run.as_str());
+            call.push(request.token.as_bytes());
+            call.push(request.known.to_string());
+            call.push(if request.again { "1" } else { "" });
+            call.push(request.entries.len().to_string());
+            for (closes, opens, text) in &request.entries {
+                call.push(closes.map(|number| number.to_string()).unwrap_or_default());
+                call.push(if *opens { "1" } else { "" });
+                call.push(text);
+            }
+        }
+        call
+    }
+}
+
+/// Per run: code, entries there were before, those of them that were not known, the number of each entry.
+type Reply = (String, u32, Vec<String>, Vec<u32>);

@@ -1,0 +1,232 @@
+//! What a run's steps and whoever drives it both know.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::Waker,
+    time::Duration,
+};
+
+use ergate_shared::{
+    Backoff, FailureKind, FailureRecord, JobId,
+    run::{Entry, Journal, LARGEST_JOURNAL, MOST_STEPS, Op, Resolution},
+};
+
+use super::{Recorded, Store, Write};
+use crate::{Failure, failure::Course};
+
+/// What a function declares for its steps.
+#[derive(Debug, Clone)]
+pub(crate) struct StepDefaults {
+    pub(crate) retries: u32,
+    pub(crate) backoff: Backoff,
+    pub(crate) timeout: Option<Duration>,
+}
+
+/// A run in memory.
+pub(crate) struct Shared {
+    pub(crate) id: JobId,
+    pub(crate) store: Box<dyn Store>,
+    pub(crate) defaults: StepDefaults,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    journal: Journal,
+    /// How often each id has been used.
+    uses: HashMap<String, u32>,
+    /// Written with the next call.
+    outbox: Vec<Write>,
+    /// Steps whose body runs.
+    running: usize,
+    /// Steps that only time or something from outside can bring on, with the time they are due at.
+    pending: HashMap<u64, u64>,
+    next_pending: u64,
+    wakers: Vec<Waker>,
+    /// Ends the attempt, whatever the code does.
+    end: Option<Failure>,
+}
+
+/// How a step stands.
+#[derive(Debug)]
+pub(crate) enum Standing {
+    Fresh,
+    /// With the result, as JSON.
+    Done(String),
+    Failed(FailureRecord),
+    /// It has failed this often and is tried again then.
+    Retry {
+        attempt: u32,
+        due: u64,
+    },
+    Sleep {
+        due: u64,
+    },
+    Resolved(Resolution),
+}
+
+impl Shared {
+    pub(crate) fn new(id: JobId, store: Box<dyn Store>, defaults: StepDefaults) -> Self {
+        Self { id, store, defaults, state: Mutex::default() }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Reads the journal.
+    pub(crate) async fn load(&self) -> Result<(), Failure> {
+        let texts = self.store.load().await?;
+        let mut state = self.state();
+        for text in &texts {
+            state.append(text)?;
+        }
+        Ok(())
+    }
+
+    /// The name a step has in the journal: what the code calls it, and which time that is.
+    pub(crate) fn name(&self, id: String) -> String {
+        let mut state = self.state();
+        let uses = state.uses.entry(id.clone()).or_insert(0);
+        *uses += 1;
+        if *uses == 1 { id } else { format!("{id}#{uses}") }
+    }
+
+    /// How a step stands, and the number of the entry that says so.
+    pub(crate) fn standing(&self, step: &str) -> (u32, Standing) {
+        let state = self.state();
+        let Some((number, entry)) = state.journal.step(step) else { return (0, Standing::Fresh) };
+        let standing = match &entry.op {
+            Op::Done { result, .. } => Standing::Done(result.get().to_owned()),
+            Op::Failed { failure, .. } => Standing::Failed(failure.clone()),
+            Op::Retry { attempt, due, .. } => Standing::Retry { attempt: *attempt, due: *due },
+            Op::Sleep { due } => Standing::Sleep { due: *due },
+            Op::Resolved { with, .. } => Standing::Resolved(with.clone()),
+            Op::Again => Standing::Fresh,
+        };
+        (number, standing)
+    }
+
+    /// Calls `waker` when the journal has grown.
+    pub(crate) fn listen(&self, waker: &Waker) {
+        self.state().wakers.push(waker.clone());
+    }
+
+    /// Has an entry written.
+    pub(crate) fn write(&self, step: &str, op: Op) {
+        let at = self.store.now_ms();
+        let mut state = self.state();
+        if state.journal.steps() + state.outbox.len() >= MOST_STEPS && state.journal.step(step).is_none() {
+            state.end(Failure::fatal(format!(
+                "run {} has more than {MOST_STEPS} steps; let it start other runs instead",
+                self.id
+            )));
+            return;
+        }
+        let entry = Entry { step: step.to_owned(), at, op };
+        let text = entry.to_json();
+        state.outbox.push(Write { closes: None, opens: false, entry, text });
+    }
+
+    /// What is to be written now, and after how many entries.
+    pub(crate) fn take_writes(&self) -> Option<(u32, Vec<Write>)> {
+        let mut state = self.state();
+        (!state.outbox.is_empty()).then(|| (state.journal.len(), std::mem::take(&mut state.outbox)))
+    }
+
+    /// Takes in what has been written, and what others wrote.
+    pub(crate) fn recorded(&self, writes: Vec<Write>, recorded: Recorded) {
+        let mut state = self.state();
+        for text in recorded.unknown {
+            if let Err(failure) = state.append(&text) {
+                state.end(failure);
+                return;
+            }
+        }
+        for (write, number) in writes.into_iter().zip(recorded.numbers) {
+            if number > recorded.before {
+                state.journal.append(write.entry, write.text.len());
+            }
+        }
+        if state.journal.bytes() > LARGEST_JOURNAL {
+            let failure = Failure::fatal(format!(
+                "journal of run {} is over {LARGEST_JOURNAL} bytes; keep large results elsewhere and return where they are",
+                self.id
+            ));
+            state.end(failure);
+        }
+        for waker in state.wakers.drain(..) {
+            waker.wake();
+        }
+    }
+
+    /// Ends the attempt with this failure.
+    pub(crate) fn end(&self, failure: Failure) {
+        self.state().end(failure);
+    }
+
+    pub(crate) fn take_end(&self) -> Option<Failure> {
+        self.state().end.take()
+    }
+
+    /// When the run is next due, and how many entries it knows, if all that goes on in it is waiting.
+    pub(crate) fn suspension(&self) -> Option<(u64, u32)> {
+        let state = self.state();
+        if state.running > 0 || !state.outbox.is_empty() {
+            return None;
+        }
+        let due = state.pending.values().min()?;
+        Some((*due, state.journal.len()))
+    }
+
+    /// Counts a body as running for as long as the guard lives.
+    pub(crate) fn running(self: &Arc<Self>) -> Running {
+        self.state().running += 1;
+        Running { shared: Arc::clone(self) }
+    }
+
+    /// Counts a step as waiting until `due` for as long as the guard lives.
+    pub(crate) fn pending(self: &Arc<Self>, due: u64) -> Pending {
+        let mut state = self.state();
+        state.next_pending += 1;
+        let key = state.next_pending;
+        state.pending.insert(key, due);
+        Pending { shared: Arc::clone(self), key }
+    }
+}
+
+impl State {
+    fn append(&mut self, text: &str) -> Result<(), Failure> {
+        let entry = Entry::from_json(text)
+            .map_err(|error| Failure::of_kind(FailureKind::Decode, Course::Fatal, error))?;
+        self.journal.append(entry, text.len());
+        Ok(())
+    }
+
+    /// The first word counts.
+    fn end(&mut self, failure: Failure) {
+        self.end.get_or_insert(failure);
+    }
+}
+
+pub(crate) struct Running {
+    shared: Arc<Shared>,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.shared.state().running -= 1;
+    }
+}
+
+pub(crate) struct Pending {
+    shared: Arc<Shared>,
+    key: u64,
+}
+
+impl Drop for Pending {
+    fn drop(&mut self) {
+        self.shared.state().pending.remove(&self.key);
+    }
+}

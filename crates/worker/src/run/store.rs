@@ -1,0 +1,158 @@
+//! Where a run's journal is kept.
+
+use std::{future::Future, pin::Pin, sync::atomic::Ordering, time::Duration};
+
+use ergate_shared::{
+    FailureKind, WorkerId,
+    key::QueueKey,
+    run::{Entry, entry_field},
+};
+
+use serde_json::value::RawValue;
+
+use crate::{Context, Failure, context::Reason, failure::Course};
+
+/// A future that can be held beside others.
+pub(crate) type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// Entries read by one command.
+const ENTRIES_AT_ONCE: u32 = 1000;
+/// The waits between tries to read a journal while Redis is away.
+const FIRST_PAUSE: Duration = Duration::from_millis(20);
+const LONGEST_PAUSE: Duration = Duration::from_millis(500);
+
+/// An entry to be written.
+#[derive(Debug)]
+pub(crate) struct Write {
+    /// The open entry it resolves: if somebody else did that already, it is not taken.
+    pub(crate) closes: Option<u32>,
+    /// Whether it waits for something from outside.
+    pub(crate) opens: bool,
+    pub(crate) entry: Entry,
+    /// The entry as it is kept.
+    pub(crate) text: String,
+}
+
+/// What became of a write.
+#[derive(Debug)]
+pub(crate) struct Recorded {
+    /// Entries that others wrote meanwhile, after those that were known.
+    pub(crate) unknown: Vec<String>,
+    /// How many entries there were before.
+    pub(crate) before: u32,
+    /// The number of each entry written; 0 for one that was not taken. One not over `before` is among the unknown.
+    pub(crate) numbers: Vec<u32>,
+}
+
+/// Keeps a run's journal. A store whose lease is lost never answers again: whoever waits for it is dropped.
+pub(crate) trait Store: Send + Sync {
+    /// The time all deadlines are measured by, in ms since the epoch.
+    fn now_ms(&self) -> u64;
+
+    /// Who performs the run, for failure records.
+    fn worker(&self) -> String;
+
+    /// All entries, as JSON.
+    fn load(&self) -> Boxed<'_, Result<Vec<String>, Failure>>;
+
+    /// Writes entries after the `known` ones.
+    fn record(&self, known: u32, writes: &[Write]) -> Boxed<'static, Recorded>;
+
+    /// What is to happen instead of a step's body; only tests have something.
+    fn instead(&self, step: &str) -> Option<Instead> {
+        let _ = step;
+        None
+    }
+}
+
+/// What a test wants to happen instead of a step's body.
+#[derive(Debug, Clone)]
+#[cfg_attr(not(feature = "testing"), allow(dead_code, reason = "only tests make one"))]
+pub(crate) enum Instead {
+    /// It returns this, as JSON.
+    Return(Box<RawValue>),
+    /// It fails for good.
+    Fail(String),
+    /// The run is not gone on with.
+    Stop,
+}
+
+/// The journal of a run this worker has leased.
+pub(crate) struct LeasedRun {
+    context: Context,
+}
+
+impl LeasedRun {
+    pub(crate) fn new(context: Context) -> Self {
+        Self { context }
+    }
+}
+
+impl Store for LeasedRun {
+    fn now_ms(&self) -> u64 {
+        self.context.inner.client.redis().now_ms()
+    }
+
+    fn worker(&self) -> String {
+        WorkerId::of_token(&self.context.inner.token).to_string()
+    }
+
+    fn load(&self) -> Boxed<'_, Result<Vec<String>, Failure>> {
+        Box::pin(async move {
+            let mut texts = Vec::new();
+            let count = self.context.inner.steps;
+            let mut from = 1;
+            while from <= count {
+                let to = count.min(from + ENTRIES_AT_ONCE - 1);
+                for (number, text) in (from..=to).zip(self.read(from, to).await) {
+                    texts.push(text.ok_or_else(|| self.lacks(number))?);
+                }
+                from = to + 1;
+            }
+            Ok(texts)
+        })
+    }
+
+    fn record(&self, known: u32, writes: &[Write]) -> Boxed<'static, Recorded> {
+        let context = self.context.clone();
+        let answer = context.inner.recorder.record(&context.inner.id, &context.inner.token, known, writes);
+        Box::pin(async move {
+            // The recorder answers every request unless the runtime ends.
+            if let Ok(Some(recorded)) = answer.await {
+                context.inner.recorded.store(true, Ordering::Release);
+                return recorded;
+            }
+            context.inner.stop.ask(Reason::Lost);
+            std::future::pending().await
+        })
+    }
+}
+
+impl LeasedRun {
+    /// Goes on until Redis answers: once the lease is lost, the attempt is dropped with this.
+    async fn read(&self, from: u32, to: u32) -> Vec<Option<String>> {
+        let inner = &self.context.inner;
+        let keys = inner.client.keys(&inner.queue);
+        let mut command = redis::cmd("HMGET");
+        command.arg(keys.get(QueueKey::journal));
+        for number in from..=to {
+            command.arg(entry_field(inner.id.as_str(), number));
+        }
+        let mut pause = FIRST_PAUSE;
+        loop {
+            match inner.client.redis().command("a run's journal", &command).await {
+                Ok(found) => return found,
+                Err(error) => {
+                    tracing::warn!(run.id = %inner.id, %error, "journal could not be read; it is tried again");
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(LONGEST_PAUSE);
+                }
+            }
+        }
+    }
+
+    fn lacks(&self, number: u32) -> Failure {
+        let error = anyhow::anyhow!("journal of run {} lacks entry {number}", self.context.inner.id);
+        Failure::of_kind(FailureKind::Decode, Course::Fatal, error)
+    }
+}

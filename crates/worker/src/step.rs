@@ -1,0 +1,227 @@
+//! What a function does in steps: their results are remembered, so that a run goes on where it was.
+
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context as Task, Poll},
+    time::Duration,
+};
+
+use ergate_shared::{Backoff, JobId};
+use serde::{Serialize, de::DeserializeOwned};
+
+use crate::{
+    Failure,
+    run::{Shared, Standing},
+};
+
+mod attempt;
+mod error;
+mod sleep;
+
+pub use attempt::StepAttempt;
+pub use error::StepError;
+pub use sleep::Sleep;
+
+use attempt::Body;
+
+/// A run's steps. Cheap to clone.
+///
+/// When a run goes on after a sleep, a wait, a failed step or a crash, its function is called again from the top. A step
+/// whose result is remembered returns it at once, and what it was given to do is dropped without having begun. So a
+/// function's own code must be cheap and always take the same way: everything that has an effect, takes long, or may come
+/// out differently the next time belongs into a step.
+///
+/// A step runs at least once and is remembered exactly once: a worker that dies after the effect and before it is
+/// remembered does it again. Steps that must not happen twice hand a key to the service they call, see
+/// [`run_with`](Self::run_with).
+///
+/// Steps side by side are ordinary: `tokio::join!(step.run("a", a()), step.run("b", b()))`.
+#[derive(Clone)]
+pub struct Step {
+    shared: Arc<Shared>,
+}
+
+impl fmt::Debug for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Step").field(&self.shared.id).finish()
+    }
+}
+
+impl Step {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared }
+    }
+
+    /// The run's id.
+    pub fn run_id(&self) -> &JobId {
+        &self.shared.id
+    }
+
+    /// Does something once, and remembers what it returned.
+    ///
+    /// The future must not have begun its work when it is handed over: an `async fn`'s call and an `async` block have not,
+    /// a spawned task has. If it fails or panics it is tried again as the function declares, by calling the function again;
+    /// when its attempts are used up, the function gets the error and may handle it.
+    ///
+    /// The id is the step's name in the run's journal. Used again in the same run, as in a loop, it becomes `id#2`, `id#3`
+    /// and so on.
+    pub fn run<'a, T, E, F>(&self, id: impl Into<String>, body: F) -> RunStep<'a, T>
+    where
+        T: Serialize + DeserializeOwned + Send + 'a,
+        E: Into<Failure>,
+        F: Future<Output = Result<T, E>> + Send + 'a,
+    {
+        self.run_with(id, |_| body)
+    }
+
+    /// As [`run`](Self::run), with a closure that is told which attempt it is, and a key that is the same at every attempt.
+    pub fn run_with<'a, T, E, F>(
+        &self,
+        id: impl Into<String>,
+        body: impl FnOnce(StepAttempt) -> F + Send + 'a,
+    ) -> RunStep<'a, T>
+    where
+        T: Serialize + DeserializeOwned + Send + 'a,
+        E: Into<Failure>,
+        F: Future<Output = Result<T, E>> + Send + 'a,
+    {
+        RunStep {
+            shared: Arc::clone(&self.shared),
+            id: self.shared.name(id.into()),
+            retries: self.shared.defaults.retries,
+            backoff: None,
+            timeout: self.shared.defaults.timeout,
+            body: Some(attempt::body(body)),
+            performing: None,
+        }
+    }
+
+    /// Sleeps; the run costs nothing but memory in Redis meanwhile. At most 366 days.
+    ///
+    /// The time counts from when the run first came here.
+    pub fn sleep(&self, id: impl Into<String>, duration: Duration) -> Sleep {
+        Sleep::lasting(&self.shared, self.shared.name(id.into()), duration)
+    }
+
+    /// Sleeps until then; not at all if the time is past. At most 366 days.
+    pub fn sleep_until(&self, id: impl Into<String>, time: jiff::Timestamp) -> Sleep {
+        Sleep::until(&self.shared, self.shared.name(id.into()), time)
+    }
+
+    /// The time, by Redis' clock: the same at every replay.
+    ///
+    /// # Errors
+    /// If the journal has something else in this place.
+    pub async fn now(&self) -> Result<jiff::Timestamp, StepError> {
+        let now = self.shared.store.now_ms();
+        let ms: i64 = self.run("now", async move { Ok::<_, Failure>(now as i64) }).await?;
+        Ok(jiff::Timestamp::from_millisecond(ms).unwrap_or_default())
+    }
+
+    /// A new random UUID: the same at every replay.
+    ///
+    /// # Errors
+    /// If the journal has something else in this place.
+    pub async fn uuid(&self) -> Result<uuid::Uuid, StepError> {
+        let made = self.run("uuid", async { Ok::<_, Failure>(uuid::Uuid::new_v4().to_string()) });
+        Ok(made.await?.parse().unwrap_or_default())
+    }
+
+    /// A random number from 0 up to but not including 1: the same at every replay.
+    ///
+    /// # Errors
+    /// If the journal has something else in this place.
+    pub async fn random(&self) -> Result<f64, StepError> {
+        // 53 bits, as many as a float has.
+        let drawn = || (uuid::Uuid::new_v4().as_u128() as u64 >> 11) as f64 / (1_u64 << 53) as f64;
+        self.run("random", async move { Ok::<_, Failure>(drawn()) }).await
+    }
+}
+
+/// A step about to be done: set options, then await it.
+#[must_use = "a step is done when this is awaited"]
+pub struct RunStep<'a, T> {
+    shared: Arc<Shared>,
+    id: String,
+    retries: u32,
+    backoff: Option<Backoff>,
+    timeout: Option<Duration>,
+    body: Option<Body<'a>>,
+    performing: Option<Performing<'a, T>>,
+}
+
+type Performing<'a, T> = Pin<Box<dyn Future<Output = Result<T, StepError>> + Send + 'a>>;
+
+impl<T> fmt::Debug for RunStep<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RunStep").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+impl<T> RunStep<'_, T> {
+    /// Sets how often it is tried again after it failed; default: what the function declares.
+    pub fn retries(mut self, retries: u32) -> Self {
+        self.retries = retries;
+        self
+    }
+
+    /// Sets the delay between tries; default: what the function declares.
+    pub fn backoff(mut self, backoff: Backoff) -> Self {
+        self.backoff = Some(backoff);
+        self
+    }
+
+    /// Sets the longest one attempt may run; default: what the function declares. It is then dropped and counts as failed.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+}
+
+impl<'a, T: DeserializeOwned + Send + 'a> Future for RunStep<'a, T> {
+    type Output = Result<T, StepError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Task<'_>) -> Poll<Self::Output> {
+        let this = self.get_mut();
+        if let Some(body) = this.body.take() {
+            let trial = attempt::Trial {
+                shared: Arc::clone(&this.shared),
+                step: std::mem::take(&mut this.id),
+                retries: this.retries,
+                backoff: this.backoff.take(),
+                timeout: this.timeout,
+            };
+            this.performing = Some(Box::pin(trial.perform(body)));
+        }
+        match &mut this.performing {
+            Some(performing) => performing.as_mut().poll(cx),
+            None => Poll::Pending,
+        }
+    }
+}
+
+/// Returns once the journal says something newer of the step than entry `seen`.
+async fn changed(shared: &Arc<Shared>, step: &str, seen: u32) -> (u32, Standing) {
+    std::future::poll_fn(|cx| {
+        let (number, standing) = shared.standing(step);
+        if number > seen {
+            return Poll::Ready((number, standing));
+        }
+        shared.listen(cx.waker());
+        Poll::Pending
+    })
+    .await
+}
+
+/// Says that the journal has something else under a step's name, and never returns: the attempt is over.
+async fn mismatch<T>(shared: &Arc<Shared>, step: &str, kind: &str) -> T {
+    shared.end(Failure::fatal(format!(
+        "step {step} is {kind} in the code and something else in the journal of run {}: the function has changed under it; \
+         give a changed step a new name",
+        shared.id
+    )));
+    std::future::pending().await
+}

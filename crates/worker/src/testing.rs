@@ -1,0 +1,274 @@
+//! Tests of durable functions without Redis: the flow is the engine's own, time is made up, and a year of sleeps takes
+//! milliseconds.
+
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{Arc, atomic::AtomicBool},
+    time::{Duration, Instant},
+};
+
+use ergate_client::Client;
+use ergate_shared::{
+    Event, EventRecord, FunctionName, JobId, JobOptions, JobRecord, Priority, RunInput, Tries, duration,
+    run::{Entry, Op},
+};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::value::RawValue;
+
+use crate::{
+    Context, Failure, Function,
+    context::{Inner, Stop},
+    failure::Course,
+    notes::Notes,
+    run::{Instead, Recorder},
+};
+
+mod store;
+
+use store::Memory;
+
+/// When a test's clock begins, unless it says otherwise: 2030-01-01T00:00:00Z, in ms since the epoch.
+const BEGINS_AT: u64 = 1_893_456_000_000;
+
+/// A run of a function in memory.
+///
+/// ```
+/// # use std::time::Duration;
+/// # use ergate_shared::Event;
+/// # use ergate_worker::{Function, Result, Step, testing::TestRun};
+/// # #[derive(serde::Serialize, serde::Deserialize)] struct SignedUp { email: String }
+/// # impl Event for SignedUp { const NAME: &str = "user/signed-up"; }
+/// # async fn mail(to: &str) -> Result<()> { Ok(()) }
+/// async fn onboard(event: SignedUp, step: Step) -> Result<()> {
+///     step.run("welcome", mail(&event.email)).await?;
+///     step.sleep("settle in", Duration::from_hours(24 * 30)).await;
+///     step.run("tips", mail(&event.email)).await?;
+///     Ok(())
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let run = TestRun::of(Function::new("onboard", onboard), ())
+///     .event(SignedUp { email: "ada@example.org".to_owned() })
+///     .finish()
+///     .await;
+///
+/// assert_eq!(run.steps(), ["welcome", "settle in", "tips"]);
+/// assert_eq!(run.took(), Duration::from_hours(24 * 30));
+/// # }
+/// ```
+#[must_use = "a run begins when `finish` is awaited"]
+pub struct TestRun<S> {
+    function: Function<S>,
+    state: S,
+    client: Option<Client>,
+    events: Vec<EventRecord>,
+    instead: HashMap<String, Instead>,
+    begins_at: u64,
+}
+
+impl<S> fmt::Debug for TestRun<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TestRun").field("function", &self.function).finish_non_exhaustive()
+    }
+}
+
+impl<S: Send + Sync + 'static> TestRun<S> {
+    /// A run of this function, with the state a worker would have.
+    pub fn of(function: Function<S>, state: S) -> Self {
+        Self {
+            function,
+            state,
+            client: None,
+            events: Vec::new(),
+            instead: HashMap::new(),
+            begins_at: BEGINS_AT,
+        }
+    }
+
+    /// Starts it with this event; called again, with several.
+    #[allow(clippy::needless_pass_by_value, reason = "an event that is sent is given away")]
+    pub fn event<E: Event>(self, event: E) -> Self {
+        self.event_named(E::NAME, &event)
+    }
+
+    /// Starts it with an event whose type is not known here.
+    ///
+    /// # Panics
+    /// If the data cannot be written as JSON.
+    pub fn event_named(mut self, name: &str, data: &impl Serialize) -> Self {
+        let data = serde_json::to_value(data).expect("an event's data can be written as JSON");
+        let id = format!("event-{}", self.events.len() + 1);
+        self.events.push(EventRecord {
+            id,
+            name: name.to_owned(),
+            data,
+            user: None,
+            ts: self.begins_at,
+            v: None,
+        });
+        self
+    }
+
+    /// Lets a step return this instead of running its body.
+    ///
+    /// # Panics
+    /// If the result cannot be written as JSON.
+    pub fn step(mut self, id: &str, result: &impl Serialize) -> Self {
+        let result = serde_json::value::to_raw_value(result).expect("a result can be written as JSON");
+        self.instead.insert(id.to_owned(), Instead::Return(result));
+        self
+    }
+
+    /// Lets a step fail for good instead of running its body.
+    pub fn failing_step(mut self, id: &str, why: &str) -> Self {
+        self.instead.insert(id.to_owned(), Instead::Fail(why.to_owned()));
+        self
+    }
+
+    /// Stops before a step: it and all after it are not done.
+    pub fn until(mut self, id: &str) -> Self {
+        self.instead.insert(id.to_owned(), Instead::Stop);
+        self
+    }
+
+    /// Sets when the run begins; default 2030-01-01T00:00:00Z.
+    pub fn beginning_at(mut self, time: jiff::Timestamp) -> Self {
+        self.begins_at = u64::try_from(time.as_millisecond()).unwrap_or(0);
+        self
+    }
+
+    /// Hands this client to a function that asks for one, so that what it enqueues can be looked at; see
+    /// [`Client::recording`].
+    pub fn client(mut self, client: Client) -> Self {
+        self.client = Some(client);
+        self
+    }
+
+    /// Runs it to its end. Sleeps pass at once; what fails is tried again as the function declares.
+    ///
+    /// # Panics
+    /// If the function is not declared well.
+    pub async fn finish(self) -> FinishedRun {
+        let problems = self.function.problems();
+        assert!(problems.is_empty(), "{}", problems.join("; "));
+        let name = FunctionName::new(self.function.name().to_owned()).expect("it was checked");
+        let client = self.client.unwrap_or_else(|| Client::recording().0);
+        let memory = Memory::new(self.begins_at, self.instead);
+        let (code, defaults) = self.function.into_code(&Arc::new(self.state));
+        let record = JobRecord {
+            name: name.job(),
+            priority: Priority::default(),
+            unique: None,
+            expires: false,
+            enqueued_at: self.begins_at,
+            due_at: self.begins_at,
+            version: 1,
+            options: JobOptions::default(),
+            payload: serde_json::to_vec(&RunInput { events: self.events }).expect("events are JSON"),
+        };
+        let queue = name.queue().expect("it was checked");
+        let keys = client.keys(&queue);
+        let id = JobId::generate();
+        let mut tries = Tries::default();
+        let outcome = loop {
+            let context = Context {
+                inner: Arc::new(Inner {
+                    client: client.clone(),
+                    queue: queue.clone(),
+                    id: id.clone(),
+                    token: "test.1".into(),
+                    record: record.clone(),
+                    tries,
+                    retries: defaults.retries,
+                    deadline: Instant::now() + defaults.timeout.min(duration::LONGEST),
+                    notes: Notes::new(client.redis().clone(), keys.clone()),
+                    recorder: Recorder::new(client.redis().clone(), keys.clone()),
+                    steps: memory.len(),
+                    recorded: AtomicBool::new(false),
+                    stop: Stop::default(),
+                }),
+            };
+            let entries = memory.len();
+            let failure = match code(context, Box::new(memory.clone())).await {
+                Ok(result) => break Ok(result),
+                Err(failure) => failure,
+            };
+            if memory.len() > entries {
+                tries = Tries::default();
+            }
+            match failure.course {
+                Course::Suspend { due, .. } => memory.pass_until(due),
+                Course::Snooze(delay) => memory.pass(delay),
+                Course::Retry | Course::RetryIn(_) if tries.failures < defaults.retries => {
+                    tries.failures += 1;
+                    let backoff = defaults.backoff.delay(tries.failures, 0.5);
+                    memory.pass(failure.delay().unwrap_or(backoff));
+                }
+                _ => break Err(failure),
+            }
+        };
+        FinishedRun { outcome, entries: memory.entries(), took: memory.passed(self.begins_at) }
+    }
+}
+
+/// A run that has come to its end.
+#[derive(Debug)]
+pub struct FinishedRun {
+    outcome: Result<String, Failure>,
+    entries: Vec<Entry>,
+    took: Duration,
+}
+
+impl FinishedRun {
+    /// Its steps, in the order in which they began to be remembered.
+    pub fn steps(&self) -> Vec<&str> {
+        let mut steps = Vec::new();
+        for entry in &self.entries {
+            if !entry.step.is_empty() && !steps.contains(&entry.step.as_str()) {
+                steps.push(entry.step.as_str());
+            }
+        }
+        steps
+    }
+
+    /// What it returned.
+    ///
+    /// # Panics
+    /// If it failed, or returned something else.
+    pub fn result<T: DeserializeOwned>(&self) -> T {
+        match &self.outcome {
+            Ok(result) => serde_json::from_str(result).expect("the result has the type asked for"),
+            Err(failure) => panic!("the run failed: {failure}"),
+        }
+    }
+
+    /// What it failed with, `None` if it returned.
+    pub fn failure(&self) -> Option<&Failure> {
+        self.outcome.as_ref().err()
+    }
+
+    /// What a step returned.
+    ///
+    /// # Panics
+    /// If the step was not done, or returned something else.
+    pub fn returned<T: DeserializeOwned>(&self, step: &str) -> T {
+        let result: Option<&RawValue> = self.entries.iter().find_map(|entry| match &entry.op {
+            Op::Done { result, .. } if entry.step == step => Some(&**result),
+            _ => None,
+        });
+        let result = result.unwrap_or_else(|| panic!("step {step} was not done; there are: {:?}", self.steps()));
+        serde_json::from_str(result.get()).expect("the result has the type asked for")
+    }
+
+    /// How much time passed in sleeps and between tries, by the test's clock.
+    pub fn took(&self) -> Duration {
+        self.took
+    }
+
+    /// Everything in its journal.
+    pub fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+}

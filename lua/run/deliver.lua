@@ -1,0 +1,36 @@
+-- Gives runs what they wait for: an event, or the result of what they invoked. A run that is suspended goes on.
+--
+-- keys: meta jobs ready ranked withdrawn scheduled expiring leased ended completed cancelled dead tries failures progress logs steps journal unique wake watched
+-- uses: clock memory record wake ready unique forget finish locate journal
+-- argv: now or '', per delivery: run, number of the open entry, entry that resolves it
+-- replies: {now, per delivery: ok | closed (it waits no more) | gone (no such run, or it has ended)}
+-- cost: O(deliveries), O(log n) for each run that is suspended
+-- holds: an open entry is resolved once; repeated, nothing changes. A run about to be suspended finds that its journal has grown.
+
+local now = now_ms(ARGV[1])
+local FIRST, FIELDS = 2, 3
+
+write_despite_full_memory()
+
+local function deliver(run, number, entry)
+  local state = locate(run)
+  if not state or state == 'completed' or state == 'cancelled' or state == 'dead' then
+    return 'gone'
+  end
+  if not close_entry(run, number) then
+    return 'closed'
+  end
+  append_entry(run, count_of_entries(run) + 1, entry, false)
+  if state == 'scheduled' then
+    unlink(run, state)
+    push_ready(run, call('HGET', jobs, run), false)
+  end
+  return 'ok'
+end
+
+local outcomes = {}
+for at = FIRST, #ARGV, FIELDS do
+  outcomes[#outcomes + 1] = deliver(ARGV[at], ARGV[at + 1], ARGV[at + 2])
+end
+wake_one()
+return { now, outcomes }

@@ -1,0 +1,137 @@
+//! The kit that users test their own functions and producers with: it needs no Redis.
+
+use std::sync::{Arc, Mutex};
+
+use ergate::{
+    prelude::*,
+    testing::{Outbox, TestRun},
+};
+
+type Mails = Arc<Mutex<Vec<String>>>;
+
+#[derive(Debug, Serialize, Deserialize)]
+struct SignedUp {
+    email: String,
+}
+
+impl Event for SignedUp {
+    const NAME: &str = "user/signed-up";
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Audit {
+    what: String,
+}
+
+impl Job for Audit {
+    const NAME: &str = "audit";
+}
+
+fn ada() -> SignedUp {
+    SignedUp { email: "ada".to_owned() }
+}
+
+async fn mail(mails: &Mails, what: &str) -> Result<()> {
+    mails.lock().unwrap().push(what.to_owned());
+    Ok(())
+}
+
+async fn is_active() -> Result<bool> {
+    Err(Failure::retry("there is no database in a test"))
+}
+
+async fn welcome(event: SignedUp, step: Step, State(mails): State<Mails>) -> Result<String> {
+    step.run("send-email", mail(&mails, "welcome")).await?;
+    step.sleep("wait-1-day", Duration::from_hours(24)).await;
+    step.run("send-tips-email", mail(&mails, "tips")).await?;
+    step.sleep("wait-3-days", Duration::from_hours(72)).await;
+    if !step.run("check-activity", is_active()).await? {
+        step.run("send-reengagement", mail(&mails, "come back")).await?;
+    }
+    Ok(event.email)
+}
+
+#[tokio::test]
+async fn four_days_of_sleeps_pass_at_once() {
+    let mails = Mails::default();
+
+    let run = TestRun::of(Function::new("welcome", welcome), Arc::clone(&mails))
+        .event(ada())
+        .step("check-activity", &false)
+        .finish()
+        .await;
+
+    assert_eq!(run.result::<String>(), "ada");
+    assert_eq!(
+        run.steps(),
+        ["send-email", "wait-1-day", "send-tips-email", "wait-3-days", "check-activity", "send-reengagement"]
+    );
+    assert_eq!(*mails.lock().unwrap(), ["welcome", "tips", "come back"]);
+    assert_eq!(run.took(), Duration::from_hours(96));
+}
+
+#[tokio::test]
+async fn a_preset_step_decides_which_way_the_run_takes() {
+    let run = TestRun::of(Function::new("welcome", welcome), Mails::default())
+        .event(ada())
+        .step("check-activity", &true)
+        .finish()
+        .await;
+
+    assert_eq!(run.steps().last(), Some(&"check-activity"));
+    assert!(run.returned::<bool>("check-activity"));
+}
+
+#[tokio::test]
+async fn a_step_is_tried_as_often_as_declared_before_the_run_fails() {
+    let function = Function::new("welcome", welcome).retries(2).backoff(Backoff::fixed(Duration::from_secs(10)));
+
+    let run = TestRun::of(function, Mails::default()).event(ada()).finish().await;
+
+    assert!(run.failure().unwrap().is_fatal());
+    let said = run.failure().unwrap().to_string();
+    assert_eq!(said, "step check-activity failed at attempt 3: there is no database in a test");
+    assert_eq!(run.took(), Duration::from_hours(96) + Duration::from_secs(20));
+}
+
+#[tokio::test]
+async fn a_run_stops_before_the_step_it_is_told_to() {
+    let mails = Mails::default();
+
+    let run = TestRun::of(Function::new("welcome", welcome), Arc::clone(&mails))
+        .event(ada())
+        .until("send-tips-email")
+        .finish()
+        .await;
+
+    assert_eq!(run.steps(), ["send-email", "wait-1-day"]);
+    assert_eq!(*mails.lock().unwrap(), ["welcome"]);
+}
+
+#[tokio::test]
+async fn what_a_function_enqueues_can_be_looked_at() {
+    async fn audited(event: SignedUp, step: Step, client: Client) -> Result<()> {
+        let job = Audit { what: format!("{} signed up", event.email) };
+        step.run("audit", async { client.enqueue(job).await.map(|receipt| receipt.id) }).await?;
+        Ok(())
+    }
+    let (client, outbox): (Client, Outbox) = Client::recording();
+
+    TestRun::of(Function::new("audited", audited), ()).client(client).event(ada()).finish().await.result::<()>();
+
+    assert_eq!(outbox.jobs::<Audit>()[0].what, "ada signed up");
+}
+
+#[tokio::test]
+async fn a_recording_client_knows_an_id_it_has_seen_and_has_no_redis_to_ask() {
+    let (client, outbox) = Client::recording();
+    let audit = || Audit { what: "it".to_owned() };
+
+    let first = client.enqueue(audit()).id("one").await.unwrap();
+    let second = client.enqueue(audit()).id("one").await.unwrap();
+    let asked = client.queue("default").unwrap().stats().await.unwrap_err();
+
+    assert!(!first.duplicate && second.duplicate);
+    assert_eq!(outbox.all().len(), 1);
+    assert!(asked.to_string().contains("a-recording-client-has-no-redis"), "{asked}");
+}
