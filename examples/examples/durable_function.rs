@@ -47,7 +47,10 @@ async fn main() -> anyhow::Result<()> {
 
     let story = async {
         let mails: usize = run.result(Duration::from_secs(10)).await?;
-        assert_eq!((mails, sent.lock().unwrap().as_slice()), (2, ["Bob".to_owned(), "Ada".to_owned()].as_slice()));
+        assert_eq!(
+            (mails, sent.lock().unwrap().as_slice()),
+            (2, ["Bob".to_owned(), "Ada".to_owned()].as_slice())
+        );
         for entry in run.journal().await?.entries() {
             println!("{}: {:?}", entry.step, entry.op);
         }

@@ -645,5 +645,8 @@ async fn a_worker_without_a_queue_says_how_to_add_one() {
 
     let error = Worker::new(story.client.clone(), ()).run_until(std::future::pending()).await.unwrap_err();
 
-    assert_eq!(error.to_string(), "worker cannot start: it has no queue; add one with .queue(name, slots), or a function");
+    assert_eq!(
+        error.to_string(),
+        "worker cannot start: it has no queue; add one with .queue(name, slots), or a function"
+    );
 }

@@ -69,7 +69,7 @@ async fn onboard(event: SignedUp, step: Step, State(shared): State<Shared>) -> R
     let doubled = step
         .run("welcome", async {
             shared.did.clone().note("welcome").await?;
-            anyhow::Ok(event.user * 2)
+            Ok::<_, Failure>(event.user * 2)
         })
         .await?;
     step.sleep("settle in", Duration::from_millis(50)).await;
@@ -232,7 +232,8 @@ async fn steps_side_by_side_run_at_the_same_time_and_sleep_together() {
             shared.did.clone().note(who).await
         };
         let (left, right) = tokio::join!(step.run("left", meet("met")), step.run("right", meet("met")));
-        (left?, right?);
+        left?;
+        right?;
         tokio::join!(
             step.sleep("short", Duration::from_millis(20)),
             step.sleep("long", Duration::from_millis(60)),
@@ -399,7 +400,10 @@ async fn a_step_that_was_something_else_when_the_run_began_is_named() {
     until_state(&run, RunState::Failed).await;
 
     let failure = run.job().get().await.unwrap().failure.unwrap();
-    assert!(failure.message.starts_with("step pause is run in the code and something else in the journal"), "{failure:?}");
+    assert!(
+        failure.message.starts_with("step pause is run in the code and something else in the journal"),
+        "{failure:?}"
+    );
     new.stop().await;
 }
 

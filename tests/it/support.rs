@@ -20,5 +20,5 @@ pub(crate) use self::{
     proxy::Proxy,
     redis::RedisServer,
     sentinel::RedisSentinel,
-    until::{until, until_some},
+    until::{DEADLINE, until, until_some},
 };

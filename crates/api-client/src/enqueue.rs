@@ -3,8 +3,8 @@
 use std::{future::IntoFuture, pin::Pin, sync::Arc, time::Duration};
 
 use ergate_shared::{
-    Backoff, FunctionName, Job, JobId, JobName, JobOptions, JobRecord, OnExhausted, Priority, QueueName, UniqueScope,
-    duration, record::LONGEST_UNIQUE_KEY,
+    Backoff, FunctionName, Job, JobId, JobName, JobOptions, JobRecord, OnExhausted, Priority, QueueName,
+    UniqueScope, duration, record::LONGEST_UNIQUE_KEY,
 };
 
 use crate::{

@@ -53,18 +53,17 @@ pub use ergate_client::{
     ATOMIC_BATCH, Cancelled as CancelRequest, Client, ClientBuilder, DeadLetters, Durability, Enqueue,
     EnqueueAll, Error, Filter, JobHandle, JobView, OnConflict, Order, Outcome, Page, Queue, QueueSlots,
     QueueStats, Rate, Reached, Receipt, Redriven, Repairs, Retention, RunHandle, ServerInfo, Unique,
-    WorkerProcess,
-    reconcile,
+    WorkerProcess, reconcile,
 };
 pub use ergate_shared::{
-    Backoff, DEFAULT_PAYLOAD_LIMIT, Event, EventRecord, FailureKind, FailureRecord, Jitter, Job, JobId, JobName, JobOptions,
-    JobRecord, JobState, Namespace, OnExhausted, Priority, QueueName, Tries, UniqueScope, WorkerId, duration,
-    run, stock,
+    Backoff, DEFAULT_PAYLOAD_LIMIT, Event, EventRecord, FailureKind, FailureRecord, Jitter, Job, JobId,
+    JobName, JobOptions, JobRecord, JobState, Namespace, OnExhausted, Priority, QueueName, Tries,
+    UniqueScope, WorkerId, duration, run, stock,
 };
 pub use ergate_worker::{
     Attempt, BlockingHandler, Cancelled, Context, DeadLetter, Deadline, Ended, Error as WorkerError, Failure,
-    FromContext, FromRef, Function, FunctionHandler, Handler, Health, Log, Metrics, Middleware, Next, Progress, Result, RunStep, Sleep,
-    State, Step, StepAttempt, StepError, Verdict, Worker, shutdown_signal,
+    FromContext, FromRef, Function, FunctionHandler, Handler, Health, Log, Metrics, Middleware, Next,
+    Progress, Result, RunStep, Sleep, State, Step, StepAttempt, StepError, Verdict, Worker, shutdown_signal,
 };
 
 /// Tests of your own code without Redis; feature `testing`.
@@ -84,7 +83,8 @@ pub mod prelude {
     pub use serde::{Deserialize, Serialize};
 
     pub use crate::{
-        Attempt, Backoff, Cancelled, Client, Deadline, Event, Failure, FromRef, Function, Job, JobId, JobState, Log,
-        OnExhausted, Priority, Progress, Rate, Result, State, Step, Unique, Verdict, Worker, shutdown_signal,
+        Attempt, Backoff, Cancelled, Client, Deadline, Event, Failure, FromRef, Function, Job, JobId,
+        JobState, Log, OnExhausted, Priority, Progress, Rate, Result, State, Step, Unique, Verdict, Worker,
+        shutdown_signal,
     };
 }

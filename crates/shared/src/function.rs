@@ -62,7 +62,8 @@ impl<E: Event> FunctionInput for E {
 
     fn read(input: &RunInput) -> Result<Self, String> {
         let event = input.events.first().ok_or("the run was started without an event")?;
-        E::deserialize(&event.data).map_err(|error| format!("data of event {} is no {}: {error}", event.id, E::NAME))
+        E::deserialize(&event.data)
+            .map_err(|error| format!("data of event {} is no {}: {error}", event.id, E::NAME))
     }
 }
 
@@ -111,6 +112,9 @@ mod tests {
 
         let error = Created::read(&RunInput { events: vec![event] }).unwrap_err();
 
-        assert!(error.starts_with("data of event E1 is no user/created: invalid type: string \"seven\""), "{error}");
+        assert!(
+            error.starts_with("data of event E1 is no user/created: invalid type: string \"seven\""),
+            "{error}"
+        );
     }
 }

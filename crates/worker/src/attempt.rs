@@ -100,7 +100,8 @@ const fn grace(reason: Reason) -> Duration {
 
 fn judge(context: &Context, route: &Route, timeout: Duration, finish: Finish) -> (Action, Ended) {
     // A run that got anywhere has nothing against it any more, as `run/record` says too.
-    let tries = if context.inner.recorded.load(Ordering::Acquire) { Tries::default() } else { context.inner.tries };
+    let tries =
+        if context.inner.recorded.load(Ordering::Acquire) { Tries::default() } else { context.inner.tries };
     let failure = match finish {
         Finish::Returned(Ok(result)) => return (Action::complete(context, result), Ended::Completed),
         Finish::Returned(Err(failure)) => failure,

@@ -140,7 +140,8 @@ impl<S: Send + Sync + 'static> Function<S> {
             ));
         }
         if self.timeout.is_zero() || self.step_timeout.is_some_and(|timeout| timeout.is_zero()) {
-            problems.push(format!("function {} has a time-out of 0s, which leaves no time to run", self.name));
+            problems
+                .push(format!("function {} has a time-out of 0s, which leaves no time to run", self.name));
         }
         problems
     }
@@ -155,11 +156,8 @@ impl<S: Send + Sync + 'static> Function<S> {
 
     /// What performs its runs, and what it declares.
     pub(crate) fn into_code(self, state: &Arc<S>) -> (RunCode, Defaults) {
-        let steps = StepDefaults {
-            retries: self.retries,
-            backoff: self.backoff.clone(),
-            timeout: self.step_timeout,
-        };
+        let steps =
+            StepDefaults { retries: self.retries, backoff: self.backoff.clone(), timeout: self.step_timeout };
         let defaults = Defaults {
             retries: self.retries,
             timeout: self.timeout,

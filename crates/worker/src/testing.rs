@@ -258,7 +258,8 @@ impl FinishedRun {
             Op::Done { result, .. } if entry.step == step => Some(&**result),
             _ => None,
         });
-        let result = result.unwrap_or_else(|| panic!("step {step} was not done; there are: {:?}", self.steps()));
+        let result =
+            result.unwrap_or_else(|| panic!("step {step} was not done; there are: {:?}", self.steps()));
         serde_json::from_str(result.get()).expect("the result has the type asked for")
     }
 

@@ -4,11 +4,7 @@ use clap::{Args, Subcommand};
 use ergate_shared::{FunctionName, JobId};
 use serde_json::{Value, json};
 
-use crate::{
-    connection::Connection,
-    exit::Refusal,
-    output::Output,
-};
+use crate::{connection::Connection, exit::Refusal, output::Output};
 
 /// `ergate function`.
 #[derive(Debug, Subcommand)]
@@ -70,7 +66,7 @@ impl Invoke {
         let client = connection.client().await?;
         let mut start = client.invoke(self.function.as_str(), &data);
         if let Some(id) = &self.id {
-            start = start.id(id);
+            start = start.id(id.as_str());
         }
         let receipt = start.await?;
         let json = json!({"function": self.function, "id": receipt.id, "duplicate": receipt.duplicate});

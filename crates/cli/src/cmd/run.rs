@@ -73,10 +73,15 @@ impl Run {
             Self::Cancel(Cancel { run, reason }) => {
                 let asked = run.of(&client)?.cancel(&reason).await;
                 let (done, line) = match asked.map_err(|error| explained(error, &run))? {
-                    Cancelled::Done => ("cancelled", format!("{GREEN}✓{GREEN:#} run {} is cancelled", run.id)),
+                    Cancelled::Done => {
+                        ("cancelled", format!("{GREEN}✓{GREEN:#} run {} is cancelled", run.id))
+                    }
                     Cancelled::Asked => (
                         "asked",
-                        format!("{YELLOW}…{YELLOW:#} run {} executes; its worker has been asked to stop it", run.id),
+                        format!(
+                            "{YELLOW}…{YELLOW:#} run {} executes; its worker has been asked to stop it",
+                            run.id
+                        ),
                     ),
                 };
                 output.either(&json!({"function": run.function, "id": run.id, "outcome": done}), line)

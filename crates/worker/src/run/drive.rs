@@ -13,7 +13,10 @@ type Writing = (Vec<Write>, Boxed<'static, Recorded>);
 /// The code is polled until it is not ready. What its steps have done since is written then, in one call at a time, while
 /// other steps go on. Once no body runs, nothing is to be written and at least one step waits for time or for something
 /// from outside, the code is dropped: it starts over when the run goes on, and its journal brings it to the same place.
-pub(crate) async fn drive(shared: &Arc<Shared>, code: impl Future<Output = Result<String>>) -> Result<String> {
+pub(crate) async fn drive(
+    shared: &Arc<Shared>,
+    code: impl Future<Output = Result<String>>,
+) -> Result<String> {
     let mut code = std::pin::pin!(code);
     let mut writing: Option<Writing> = None;
     let result = std::future::poll_fn(|cx| {

@@ -9,7 +9,7 @@ use std::{
 
 use ergate_shared::{
     Backoff, FailureKind, FailureRecord, JobId,
-    run::{Entry, Journal, LARGEST_JOURNAL, MOST_STEPS, Op, Resolution},
+    run::{Entry, Journal, LARGEST_JOURNAL, MOST_STEPS, Op},
 };
 
 use super::{Recorded, Store, Write};
@@ -63,7 +63,8 @@ pub(crate) enum Standing {
     Sleep {
         due: u64,
     },
-    Resolved(Resolution),
+    /// As no step of the code says it may.
+    Else,
 }
 
 impl Shared {
@@ -102,7 +103,7 @@ impl Shared {
             Op::Failed { failure, .. } => Standing::Failed(failure.clone()),
             Op::Retry { attempt, due, .. } => Standing::Retry { attempt: *attempt, due: *due },
             Op::Sleep { due } => Standing::Sleep { due: *due },
-            Op::Resolved { with, .. } => Standing::Resolved(with.clone()),
+            Op::Resolved { .. } => Standing::Else,
             Op::Again => Standing::Fresh,
         };
         (number, standing)

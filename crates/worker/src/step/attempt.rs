@@ -135,7 +135,8 @@ impl Trial {
             Some(timeout) => match tokio::time::timeout(timeout, caught).await {
                 Ok(result) => result,
                 Err(_) => {
-                    let error = anyhow::anyhow!("ran longer than its time-out of {}", duration::show(timeout));
+                    let error =
+                        anyhow::anyhow!("ran longer than its time-out of {}", duration::show(timeout));
                     return Err(Failure::of_kind(FailureKind::Timeout, Course::Retry, error));
                 }
             },

@@ -85,7 +85,9 @@ fn page(run: &RunHandle, view: &JobView, journal: &Journal, clock: Clock) -> Str
     if let Some(failure) = &view.failure {
         field("failure", RED, &failure.message);
     }
-    if let Some(outcome) = view.outcome.as_ref().filter(|outcome| !matches!(outcome.detail.as_str(), "" | "null")) {
+    if let Some(outcome) =
+        view.outcome.as_ref().filter(|outcome| !matches!(outcome.detail.as_str(), "" | "null"))
+    {
         let title = if view.state == JobState::Completed { "result" } else { "reason" };
         field(title, PLAIN, &shortened(&outcome.detail));
     }
