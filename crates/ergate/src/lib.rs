@@ -41,6 +41,7 @@
 //! | enqueue later, sooner, once, with an id | [`Enqueue`], [`Unique`], [`Priority`] |
 //! | look at a job, wait for it, cancel it | [`JobHandle`] |
 //! | pause, limit and list queues, redrive dead letters | [`Queue`], [`DeadLetters`] |
+//! | limit jobs by what they have in common | [`Limit`], [`Key`], [`Enqueue::key`] |
 //! | perform jobs | [`Worker`], [`Handler`], [`State`], [`Failure`], [`Verdict`] |
 //! | put code around every attempt | [`Middleware`] |
 //! | watch | [`Metrics`], [`Health`] |
@@ -50,14 +51,14 @@ mod readme;
 
 pub use ergate_client::{
     ATOMIC_BATCH, Cancelled as CancelRequest, Client, ClientBuilder, DeadLetters, Durability, Enqueue,
-    EnqueueAll, Error, Filter, JobHandle, JobView, OnConflict, Order, Outcome, Page, Queue, QueueSlots,
-    QueueStats, Rate, Reached, Receipt, Redriven, Repairs, Retention, ServerInfo, Unique, WorkerProcess,
-    reconcile,
+    EnqueueAll, Error, Filter, JobHandle, JobView, KeyLimit, KeyStats, Limit, OnConflict, Order, Outcome,
+    Page, Queue, QueueSlots, QueueStats, Rate, Reached, Receipt, Redriven, Repairs, Retention, ServerInfo,
+    Unique, WaitsFor, WorkerProcess, reconcile,
 };
 pub use ergate_shared::{
     Backoff, DEFAULT_PAYLOAD_LIMIT, FailureKind, FailureRecord, Jitter, Job, JobId, JobName, JobOptions,
-    JobRecord, JobState, Namespace, OnExhausted, Priority, QueueName, Tries, UniqueScope, WorkerId, duration,
-    stock,
+    JobRecord, JobState, Key, KeyName, Lane, Namespace, OnExhausted, Priority, QueueName, Tries, UniqueScope,
+    WorkerId, duration, stock,
 };
 pub use ergate_worker::{
     Attempt, BlockingHandler, Cancelled, Context, DeadLetter, Deadline, Ended, Error as WorkerError, Failure,
@@ -75,7 +76,7 @@ pub mod prelude {
     pub use serde::{Deserialize, Serialize};
 
     pub use crate::{
-        Attempt, Backoff, Cancelled, Client, Deadline, Failure, FromRef, Job, JobId, JobState, Log,
+        Attempt, Backoff, Cancelled, Client, Deadline, Failure, FromRef, Job, JobId, JobState, Limit, Log,
         OnExhausted, Priority, Progress, Rate, Result, State, Unique, Verdict, Worker, shutdown_signal,
     };
 }

@@ -7,6 +7,7 @@
 //! |---|---|
 //! | [`name`], [`id`] | validated names of queues and jobs, ids of jobs and workers |
 //! | [`job`], [`backoff`], [`priority`], [`duration`] | what a job type declares |
+//! | [`lane`] | the keys of a job that limits are kept by |
 //! | [`record`], [`tries`], [`failure`], [`ending`], [`state`] | what Redis keeps about a job |
 //! | [`key`], [`script`] | every Redis key and every script |
 //! | [`stock`] | the jobs `ergate-worker` performs out of the box |
@@ -20,6 +21,7 @@ pub mod failure;
 pub mod id;
 pub mod job;
 pub mod key;
+pub mod lane;
 pub mod name;
 pub mod options;
 pub mod priority;
@@ -34,7 +36,8 @@ pub use error::Error;
 pub use failure::{FailureKind, FailureRecord};
 pub use id::{JobId, WorkerId};
 pub use job::{Job, OnExhausted};
-pub use name::{JobName, Namespace, QueueName};
+pub use lane::{Key, Lane};
+pub use name::{JobName, KeyName, Namespace, QueueName};
 pub use options::JobOptions;
 pub use priority::Priority;
 pub use record::{JobRecord, UniqueScope};
