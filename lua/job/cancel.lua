@@ -1,7 +1,7 @@
 -- Cancels a job: one that waits at once, one that runs by asking its worker.
 --
--- keys: meta jobs ready ranked withdrawn scheduled expiring leased held ended completed cancelled dead tries failures progress logs steps journal unique cancels wake watched
--- uses: clock memory record wake ready unique forget finish locate
+-- keys: meta jobs ready ranked withdrawn laned places lanes ring parked scheduled expiring leased held ended completed cancelled dead tries failures progress logs steps journal unique cancels wake watched
+-- uses: lane clock memory record wake ready unique forget finish locate
 -- argv: now or '', id, reason
 -- replies: {now, code, token}; code: ok | asked (it runs under the token) | gone (no such job) | ended (it has already)
 -- cost: O(1); O(log n) for a scheduled job
@@ -11,7 +11,7 @@ local now = now_ms(ARGV[1])
 local id, reason = ARGV[2], ARGV[3]
 
 write_despite_full_memory()
-local state, token = locate(id)
+local state, token, record = locate(id)
 if not state then
   return { now, 'gone', '' }
 end
@@ -22,8 +22,8 @@ end
 if state ~= 'ready' and state ~= 'scheduled' then
   return { now, 'ended', state }
 end
-unlink(id, state)
+unlink(id, state, record)
 call('ZREM', expiring, id)
-release_unique(id, call('HGET', jobs, id), UNIQUE_UNTIL_STARTED + UNIQUE_UNTIL_FINISHED)
+release_unique(id, record, UNIQUE_UNTIL_STARTED + UNIQUE_UNTIL_FINISHED)
 finish(cancelled, { id }, { id, end_of(CANCELLED, now, reason) }, 1, 2, call('HGET', meta, 'keep_cancelled'))
 return { now, 'ok', '' }

@@ -1,13 +1,14 @@
 -- Puts a batch of jobs in: plain ones (default priority, at once, generated id) by variadic commands, others one by one.
 --
--- keys: meta jobs ready ranked withdrawn scheduled expiring leased ended completed cancelled dead tries failures progress logs steps journal unique windows producers wake watched
--- uses: clock record wake ready unique windows forget finish locate
+-- keys: meta jobs ready ranked withdrawn laned places lanes ring parked scheduled expiring leased ended completed cancelled dead tries failures progress logs steps journal unique windows producers wake watched
+-- uses: lane clock record wake ready unique windows forget finish locate
 -- argv: now or '', producer id, number of this call (one more than its last), count of plain jobs, then
 --       per plain job: id, record; per other job: id, record, when ('' now, '+ms' or '@ms'), own ('1': id chosen by the
---       caller), unique window in ms or '', on conflict (keep | replace), expiry in ms or ''
+--       caller), unique window in ms or '', on conflict (keep | replace | put_off: the holder
+--       gets this record and its time; 'put_off <ms>': at most so long after it was first enqueued), expiry in ms or ''
 -- replies: {now, code, per other job: '' enqueued, 'exists' id already there, 'held <id>' unique key taken}
 --          code: ok | repeated (this call was applied before: its reply was lost, or it arrives late)
--- cost: O(jobs); O(log n) for each job that is scheduled or has a priority
+-- cost: O(jobs); O(log n) for each job that is scheduled or has a priority or keys
 -- holds: a job is in exactly one state; a repeated call changes nothing; a full Redis changes nothing.
 
 local now = now_ms(ARGV[1])
@@ -63,14 +64,44 @@ end
 -- Makes room for a job that replaces the holder of its unique key; a holder that runs stays, and one that has ended is
 -- kept as what it is.
 local function replace(holder)
-  local state = locate(holder)
+  local state, _, kept = locate(holder)
   if state == 'ready' or state == 'scheduled' then
-    unlink(holder, state)
+    unlink(holder, state, kept)
     call('ZREM', expiring, holder)
     forget({ holder })
     announce_end({ holder })
   end
   return state ~= 'leased'
+end
+
+-- Gives a holder that has not started yet a new record and a new time; when it was enqueued stays.
+local function put_off(holder, record, due, most, expiry)
+  local state, _, kept = locate(holder)
+  if state ~= 'ready' and state ~= 'scheduled' then
+    return
+  end
+  local _, at = lane_of(record)
+  local _, at_kept = lane_of(kept)
+  record = sub(record, 1, at) .. sub(kept, at_kept + 1, at_kept + 6) .. sub(record, at + 7)
+  if most then
+    local first = 0
+    for i = 1, 6 do
+      first = first * 256 + (byte(kept, at_kept + i) or 0)
+    end
+    due = math.min(due, first + most)
+  end
+  unlink(holder, state, kept)
+  call('HSET', jobs, holder, record)
+  call('ZREM', expiring, holder)
+  if expiry ~= '' then
+    call('ZADD', expiring, now + tonumber(expiry), holder)
+  end
+  if state == 'scheduled' and due > now then
+    call('ZADD', scheduled, due, holder)
+    woken = woken or call('ZRANGE', scheduled, 0, 0)[1] == holder
+  else
+    woken = push_ready(holder, record, false) or woken
+  end
 end
 
 local function enqueue(id, record, when, own, window, on_conflict, expiry)
@@ -81,7 +112,15 @@ local function enqueue(id, record, when, own, window, on_conflict, expiry)
     release_windows(now, 10)
   end
   local key = key_of(record)
+  local due = now
+  if when ~= '' then
+    due = tonumber(sub(when, 2)) + (sub(when, 1, 1) == '+' and now or 0)
+  end
   local holder = key and holder_of(key, now)
+  if holder and sub(on_conflict, 1, 7) == 'put_off' then
+    put_off(holder, record, due, tonumber(sub(on_conflict, 9)), expiry)
+    return 'held ' .. holder
+  end
   if holder and not (on_conflict == 'replace' and replace(holder)) then
     return 'held ' .. holder
   end
@@ -92,16 +131,11 @@ local function enqueue(id, record, when, own, window, on_conflict, expiry)
   if expiry ~= '' then
     call('ZADD', expiring, now + tonumber(expiry), id)
   end
-  local due = now
-  if when ~= '' then
-    due = tonumber(sub(when, 2)) + (sub(when, 1, 1) == '+' and now or 0)
-  end
   if due > now then
     call('ZADD', scheduled, due, id)
     woken = woken or call('ZRANGE', scheduled, 0, 0)[1] == id
   else
-    push_ready(id, record, false)
-    woken = true
+    woken = push_ready(id, record, false) or woken
   end
   return ''
 end

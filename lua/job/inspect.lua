@@ -1,7 +1,7 @@
 -- All that is known about some jobs.
 --
--- keys: meta jobs ready ranked withdrawn scheduled expiring leased held ended completed cancelled dead tries failures progress logs steps journal unique cancels wake watched
--- uses: clock record wake ready unique forget finish locate
+-- keys: meta jobs ready ranked withdrawn laned places lanes ring parked scheduled expiring leased held ended completed cancelled dead tries failures progress logs steps journal unique cancels wake watched
+-- uses: lane clock record wake ready unique forget finish locate
 -- argv: now or '', '1' to be told when the jobs end, then ids
 -- replies: {now, per id: false or {state, detail (token | end | since | due), record, tries, failure, progress}}
 -- cost: O(ids)
@@ -13,9 +13,9 @@ local FIRST = 3
 local found = {}
 for at = FIRST, #ARGV do
   local id = ARGV[at]
-  local state, detail = locate(id)
+  local state, detail, record = locate(id)
   if state then
-    found[#found + 1] = { state, detail, call('HGET', jobs, id), call('HGET', tries, id),
+    found[#found + 1] = { state, detail, record, call('HGET', tries, id),
       call('HGET', failures, id), call('HGET', progress, id) }
     if watch and (state == 'ready' or state == 'scheduled' or state == 'leased') then
       call('HSET', watched, id, format('%.0f', now))

@@ -1,7 +1,7 @@
 -- Deletes jobs and all that is kept about them; one that runs is left alone.
 --
--- keys: meta jobs ready ranked withdrawn scheduled expiring leased held ended completed cancelled dead tries failures progress logs steps journal unique cancels wake watched
--- uses: clock record wake ready unique forget finish locate
+-- keys: meta jobs ready ranked withdrawn laned places lanes ring parked scheduled expiring leased held ended completed cancelled dead tries failures progress logs steps journal unique cancels wake watched
+-- uses: lane clock record wake ready unique forget finish locate
 -- argv: state they must be in, or '' for any; then ids
 -- replies: {per id: ok | gone | <the state that forbids it>}
 -- cost: O(ids · log n), plus O(retained) for each that had completed or was cancelled
@@ -11,16 +11,16 @@ local only = ARGV[1]
 local FIRST = 2
 
 local function remove(id)
-  local state = locate(id)
+  local state, _, record = locate(id)
   if not state then
     return 'gone'
   end
   if state == 'leased' or (only ~= '' and state ~= only) then
     return state
   end
-  unlink(id, state)
+  unlink(id, state, record)
   call('ZREM', expiring, id)
-  release_unique(id, call('HGET', jobs, id), UNIQUE_UNTIL_STARTED + UNIQUE_UNTIL_FINISHED + UNIQUE_WINDOW)
+  release_unique(id, record, UNIQUE_UNTIL_STARTED + UNIQUE_UNTIL_FINISHED + UNIQUE_WINDOW)
   forget({ id })
   announce_end({ id })
   return 'ok'

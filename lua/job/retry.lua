@@ -1,8 +1,8 @@
 -- Makes ended jobs ready again with all their attempts; redriving dead letters is this too. A run goes on after the last of
 -- its steps that worked.
 --
--- keys: meta jobs ready ranked withdrawn scheduled expiring leased held ended completed cancelled dead tries failures progress logs steps journal unique windows cancels wake watched
--- uses: clock record wake ready unique windows forget finish locate journal
+-- keys: meta jobs ready ranked withdrawn laned places lanes ring parked scheduled expiring leased held ended completed cancelled dead tries failures progress logs steps journal unique windows cancels wake watched
+-- uses: lane clock record wake ready unique windows forget finish locate journal
 -- argv: now or '', ms until the first, ms between one and the next (0: all at once), '1' dead letters only, then
 --       per job: id, new record or ''
 -- replies: {now, per job: ok | gone | <the state it is in>, 'held <id>' if its unique key is taken}
@@ -13,14 +13,14 @@ local now, after, spacing, dead_only = now_ms(ARGV[1]), tonumber(ARGV[2]), tonum
 local FIRST, FIELDS = 5, 2
 
 local function retry(id, edited)
-  local state = locate(id)
+  local state, _, kept = locate(id)
   if not state then
     return 'gone'
   end
   if state == 'leased' or state == 'ready' or state == 'scheduled' or (dead_only and state ~= 'dead') then
     return state
   end
-  local record = edited ~= '' and edited or call('HGET', jobs, id)
+  local record = edited ~= '' and edited or kept
   if has_flag(record, UNIQUE_UNTIL_STARTED + UNIQUE_UNTIL_FINISHED) then
     local key = unique_key_of(record)
     local holder = holder_of(key, now)
@@ -29,7 +29,7 @@ local function retry(id, edited)
     end
     take_key(key, id, now)
   end
-  unlink(id, state)
+  unlink(id, state, kept)
   call('HDEL', tries, id)
   call('HDEL', failures, id)
   call('HDEL', progress, id)

@@ -41,8 +41,9 @@ local function take(room)
   return taken
 end
 
--- Leaves out what has no record or has expired, and lets go of unique keys held until now.
-local function fit_to_run(taken, found, now, keep_dead)
+-- Leaves out what has no record or has expired, and lets go of unique keys held until now. A job with keys that does not come
+-- from its lane, which only a release without lanes can have done, is put there.
+local function fit_to_run(taken, found, now, keep_dead, from_lanes)
   local plain = true
   for i = 1, #taken do
     local record = found[i]
@@ -67,6 +68,10 @@ local function fit_to_run(taken, found, now, keep_dead)
         dead_letter(id, record, expiry_failure(now), now, keep_dead)
         record = false
       end
+    end
+    if record and not from_lanes and has_flag(record, KEYED) then
+      push_ready(id, record, false)
+      record = false
     end
     if record then
       leases[#leases + 1] = id

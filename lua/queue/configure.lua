@@ -1,6 +1,6 @@
 -- Sets and clears a queue's settings: paused, limits, retention. An empty value clears.
 --
--- keys: meta ready ranked wake
+-- keys: meta ready ranked ring wake
 -- uses: memory wake
 -- argv: name, value pairs
 -- replies: ok
@@ -22,7 +22,7 @@ for at = 1, #ARGV, 2 do
     call('HSET', meta, name, value)
   end
 end
-if call('EXISTS', ready, ranked) > 0 then
+if call('EXISTS', ready, ranked, ring) > 0 then
   wake_one()
 end
 return 'ok'

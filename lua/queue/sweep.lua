@@ -1,13 +1,14 @@
 -- House-keeping of a queue, in bounded steps: what is over its age, past its expiry, or was missed by a lost hint.
 --
--- keys: meta workers leased held jobs ready ranked withdrawn scheduled expiring tries failures progress logs steps journal ended completed cancelled dead unique windows producers wake watched
--- uses: clock memory record wake ready promote unique windows forget finish locate
+-- keys: meta workers leased held jobs ready ranked withdrawn laned places lanes ring parked opening limits flow scheduled expiring tries failures progress logs steps journal ended completed cancelled dead unique windows producers wake watched
+-- uses: lane flow clock memory record wake ready promote unique windows forget finish locate
 -- argv: now or '', most of each kind to work off, ms since the last sweep by anyone below which this one does nothing
 -- replies: {now, code, trimmed, expired}; code: ok | recent (somebody just swept)
 -- cost: O(limit)
 -- holds: nothing here is needed for a job to run; skipping a sweep only keeps old things longer.
 
 local now, limit, spacing = now_ms(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+local KEYS_AT_ONCE = 100
 local KEEP_ENDED_MS, KEEP_DEAD_MS, KEEP_PRODUCER_MS = 3600000, 14 * 86400000, 3600000
 
 local swept_at, keep_completed_ms, keep_cancelled_ms, keep_dead_ms, keep_dead = unpack(call('HMGET', meta,
@@ -50,10 +51,10 @@ end
 local expired = call('ZRANGEBYSCORE', expiring, '-inf', now, 'LIMIT', 0, limit)
 for _, id in ipairs(expired) do
   call('ZREM', expiring, id)
-  local state = locate(id)
+  local state, _, record = locate(id)
   if state == 'ready' or state == 'scheduled' then
-    unlink(id, state)
-    dead_letter(id, call('HGET', jobs, id), expiry_failure(now), now, keep_dead)
+    unlink(id, state, record)
+    dead_letter(id, record, expiry_failure(now), now, keep_dead)
   end
 end
 
@@ -67,8 +68,39 @@ for i = 1, #page[2], 2 do
 end
 call('HSET', meta, 'producers_cursor', page[1], 'swept_at', format('%.0f', now))
 
+-- Keys that lanes wait for, some at a time: so that none waits for ever, whatever was missed. And keys of which there is
+-- nothing more to say.
+local function sweep_keys()
+  local keyed = by_key()
+  local parked_cursor, flow_cursor = unpack(call('HMGET', meta, 'parked_cursor', 'flow_cursor'))
+  local cursor = parked_cursor and parked_cursor ~= '' and '(' .. parked_cursor or '-'
+  for _ = 1, KEYS_AT_ONCE do
+    local member = call('ZRANGEBYLEX', parked, cursor, '+', 'LIMIT', 0, 1)[1]
+    if not member then
+      cursor = '('
+      break
+    end
+    local key = match(member, '^[^%z]*')
+    keyed.open_all({ key }, now)
+    cursor = '(' .. key .. '\1'
+  end
+  local some = call('HSCAN', flow, flow_cursor or '0', 'COUNT', limit)
+  keyed.learn({})
+  for i = 1, #some[2], 2 do
+    local bound = keyed.limit_of(some[2][i])
+    local count, full_at, _, started_at, paused_at = keyed.read(some[2][i + 1])
+    if keyed.is_over(count, full_at, started_at, paused_at, bound, now) then
+      call('HDEL', flow, some[2][i])
+    end
+  end
+  call('HSET', meta, 'parked_cursor', sub(cursor, 2), 'flow_cursor', some[1])
+end
+if call('EXISTS', parked, flow) > 0 then
+  sweep_keys()
+end
+
 promote(now, limit)
-if call('EXISTS', ready, ranked) > 0 then
+if call('EXISTS', ready, ranked, ring) > 0 then
   wake_one()
 end
 return { now, 'ok', trimmed, #expired }

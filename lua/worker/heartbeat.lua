@@ -1,11 +1,11 @@
 -- Extends all leases of a worker at once, and tells it what it must know even if every hint was lost.
 --
--- keys: meta workers held cancels scheduled ready ranked leased
+-- keys: meta workers held cancels scheduled ready ranked ring opening leased
 -- uses: clock memory
 -- argv: now or '', worker id, lease in ms
 -- replies: {now, code, held, next, backlog, first expiry, cancelled: pairs of id and reason}
 --          code: ok | lapsed (the entry ran out or is gone; it is not brought back)
---          held: jobs Redis says this worker holds; next: ms until a job falls due, -1 none; backlog: 1 if ready jobs wait
+--          held: jobs Redis says this worker holds; next: ms until a job falls due or a rate of a key opens, -1 none; backlog: 1 if ready jobs wait
 --          first expiry: ms until the first of all entries runs out, below zero if one has: its jobs want reaping
 -- cost: O(log workers + cancellations asked of this worker's queue)
 -- holds: an entry that ran out stays so, since a reaper may be at work on it.
@@ -33,7 +33,13 @@ if call('EXISTS', cancels) == 1 then
   end
 end
 
-local due = call('ZRANGE', scheduled, 0, 0, 'WITHSCORES')[2]
+local due = tonumber(call('ZRANGE', scheduled, 0, 0, 'WITHSCORES')[2])
 local first = call('ZRANGE', workers, 0, 0, 'WITHSCORES')[2]
-return { now, 'ok', tonumber(call('HGET', held, worker) or 0), due and math.max(tonumber(due) - now, 0) or -1,
-  call('EXISTS', ready, ranked) > 0 and 1 or 0, tonumber(first) - now, asked }
+-- A key that is named twice counts twice: an odd number says that keys wait for a rate, without a command of its own.
+local waiting = call('EXISTS', opening, ready, ready, ranked, ranked, ring, ring)
+if waiting % 2 == 1 then
+  local opens = tonumber(call('ZRANGE', opening, 0, 0, 'WITHSCORES')[2])
+  due = due and math.min(due, opens) or opens
+end
+return { now, 'ok', tonumber(call('HGET', held, worker) or 0), due and math.max(due - now, 0) or -1,
+  waiting > 1 and 1 or 0, tonumber(first) - now, asked }

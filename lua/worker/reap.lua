@@ -1,8 +1,8 @@
 -- Returns jobs of a worker whose lease ran out to the queue; a job that has crashed too many workers is dead-lettered, and
 -- one that was to be cancelled is cancelled.
 --
--- keys: meta workers held leased jobs ready ranked withdrawn scheduled tries failures progress logs steps journal ended completed cancelled dead unique cancels wake watched
--- uses: clock memory record tries wake ready unique forget finish cancel
+-- keys: meta workers held leased jobs ready ranked withdrawn laned places lanes ring parked opening limits flow scheduled tries failures progress logs steps journal ended completed cancelled dead unique cancels wake watched
+-- uses: lane flow clock memory record tries wake ready unique forget finish cancel
 -- argv: now or '', worker id, crash limit, failure for a job over it, '1' on the last slice, then per job: id, token
 -- replies: {now, code, returned, dead}; code: ok | alive (the worker's lease has not run out: nothing is done)
 -- cost: O(jobs named); the caller reads them in slices with HSCAN
@@ -27,6 +27,9 @@ for at = FIRST, #ARGV, FIELDS do
     local reason = take_cancellation(id, token)
     local record = call('HGET', jobs, id)
     if record then
+      if has_flag(record, KEYED) then
+        by_key().free(lane_of(record))
+      end
       local counted, crashes = count_crash(call('HGET', tries, id))
       call('HSET', tries, id, counted)
       if reason then
@@ -46,7 +49,12 @@ if last then
   call('ZREM', workers, worker)
   call('HDEL', held, worker)
 end
-if returned > 0 then
+local opened = 0
+if flow_code then
+  opened = flow_code.open_freed(now)
+  flow_code.keep(now)
+end
+if returned + opened > 0 then
   wake_one()
 end
 return { now, 'ok', returned, buried }

@@ -1,17 +1,17 @@
 -- A worker's turn at a queue: settles what finished and leases as many ready jobs as it has free slots, in one call.
 --
--- keys: meta workers leased held jobs ready ranked withdrawn scheduled expiring tries failures progress logs steps journal ended completed cancelled dead unique cancels wake watched
--- uses: clock memory record wake ready promote unique forget finish limit cancel take journal
+-- keys: meta workers leased held jobs ready ranked withdrawn laned places lanes ring parked opening limits flow scheduled expiring tries failures progress logs steps journal ended completed cancelled dead unique cancels wake watched
+-- uses: lane flow turns clock memory record wake ready promote unique forget finish limit cancel take journal
 -- argv: now or '', worker id, token for what is leased now, free slots, count of tokens that completed jobs were leased with,
 --       then per token: token, count of jobs; in the same order per completed job: id, end as `ended` keeps it;
 --       then per other outcome: kind, id, token, delay in ms, tries, failure or end
---       kinds: complete (a job with a unique key) | retry | snooze | hand_back | dead | discard | cancel | suspend (a run; instead
---       of a delay the time it is due at, instead of a failure how many entries of its journal the worker knows)
+--       kinds: complete (a job with a unique key, or with keys) | retry | snooze | hand_back | dead | discard | cancel | suspend (a
+--       run; instead of a delay the time it is due at, instead of a failure how many entries of its journal the worker knows)
 -- replies: {now, code, held, next, more, ids, records, tries, steps, stale ids}
 --          code: ok | paused | lapsed (the worker's entry ran out: nothing is leased)
---          tries, steps: empty if no job of the queue has any; held: jobs the worker holds after this call; next: ms until a job falls due or a rate opens, -1 none;
+--          tries, steps: empty if no job of the queue has any; held: jobs the worker holds after this call; next: ms until a job falls due or a rate of the queue or of a key opens, -1 none;
 --          more: 1 if ready jobs are left; steps: how many entries the journal of each run has
--- cost: O(outcomes + leased jobs); O(log n) for what is scheduled, has a priority, or ends dead
+-- cost: O(outcomes + leased jobs); O(log n) for what is scheduled, has a priority or keys, or ends dead; O(lanes looked at), bounded
 -- holds: only the token a job was leased with can settle it, once; a worker whose entry ran out leases nothing.
 
 local now = now_ms(ARGV[1])
@@ -21,8 +21,8 @@ local worker, token, groups = ARGV[2], ARGV[3], tonumber(ARGV[5])
 local ask = math.min(tonumber(ARGV[4]), MOST_LEASED)
 local FIRST, OTHER_FIELDS = 6, 6
 local SETTINGS = { 'paused', 'keep_completed', 'keep_cancelled', 'keep_dead', 'concurrency',
-  'rate_interval', 'rate_burst', 'rate_full_at' }
-local PROMOTE_AT_ONCE = 500
+  'rate_interval', 'rate_burst', 'rate_full_at', 'turns' }
+local PROMOTE_AT_ONCE, OPEN_KEYS_AT_ONCE = 500, 200
 
 write_despite_full_memory()
 local settings = {}
@@ -99,6 +99,9 @@ local function settle(kind, id, lease_token, delay, attempts, detail)
   if not record then
     return
   end
+  if has_flag(record, KEYED) then
+    by_key().free(lane_of(record))
+  end
   -- Asked to end while it ran: it is not tried again, whatever became of the attempt.
   local reason = take_cancellation(id, lease_token)
   if reason and (kind == 'retry' or kind == 'snooze' or kind == 'hand_back' or kind == 'suspend') then
@@ -149,6 +152,12 @@ for holder, number in pairs(given_back) do
   end
 end
 
+if flow_code then
+  flow_code.open_freed(now)
+end
+-- Whether the queue has lanes, as far as is known yet.
+local has_lanes = settings.turns or lane_code
+
 -- Whether jobs were left behind because of the queue's own limits; then no other worker could take them either.
 local limited = false
 
@@ -162,6 +171,10 @@ local function lease()
     return 'lapsed', none, -1
   end
   promote(now, PROMOTE_AT_ONCE)
+  has_lanes = has_lanes or lane_code
+  if has_lanes then
+    by_key().open_due(now, OPEN_KEYS_AT_ONCE)
+  end
   if settings.paused then
     return 'paused', none, -1
   end
@@ -171,7 +184,8 @@ local function lease()
     return 'ok', none, opens_in
   end
 
-  local leases, records = take_to_run(room, now, settings.keep_dead)
+  local take_them = has_lanes and take_in_turns or take_to_run
+  local leases, records = take_them(room, now, settings.keep_dead, take_to_run, fit_to_run)
   if #leases == 0 then
     return 'ok', none, opens_in
   end
@@ -192,13 +206,27 @@ local function lease()
 end
 
 local code, found, opens_in = lease()
+if flow_code then
+  flow_code.keep(now)
+end
 local next_in = opens_in
 local due = call('ZRANGE', scheduled, 0, 0, 'WITHSCORES')[2]
 if due then
   local due_in = math.max(tonumber(due) - now, 0)
   next_in = next_in < 0 and due_in or math.min(next_in, due_in)
 end
-local more = call('EXISTS', ready, ranked) > 0 and 1 or 0
+if has_lanes then
+  local opens = call('ZRANGE', opening, 0, 0, 'WITHSCORES')[2]
+  if opens then
+    opens_in = math.max(tonumber(opens) - now, 0)
+    next_in = next_in < 0 and opens_in or math.min(next_in, opens_in)
+    if #found[1] == ask then
+      -- This worker may have no slot free by then: somebody else must know of it too.
+      wake_one()
+    end
+  end
+end
+local more = call('EXISTS', ready, ranked, ring) > 0 and 1 or 0
 if more == 1 and code == 'ok' and not limited then
   wake_one()
 end

@@ -18,6 +18,7 @@ mod delayed;
 mod durability;
 mod enqueue;
 mod expiry;
+mod flow;
 mod handlers;
 mod inspect;
 mod ledger;

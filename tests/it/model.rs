@@ -31,8 +31,16 @@ fn jobs() -> impl Strategy<Value = Job> {
     ];
     let priority = prop_oneof![3 => Just(5_i64), 2 => 1_i64..=10];
     let unique = option::weighted(0.3, (0_u8..3, 0_u8..3, 1_u64..8000, any::<bool>()));
-    (when, priority, option::weighted(0.2, 0_u8..3), unique, option::weighted(0.2, 0_u64..5000))
-        .prop_map(|(when, priority, own_id, unique, expiry)| Job { when, priority, own_id, unique, expiry })
+    let keys = prop_oneof![
+        3 => Just((None, None)),
+        1 => (0_u8..3).prop_map(|value| (Some(value), None)),
+        1 => (0_u8..3, 0_u8..2).prop_map(|(first, second)| (Some(first), Some(second))),
+    ];
+    (when, priority, option::weighted(0.2, 0_u8..3), unique, option::weighted(0.2, 0_u64..5000), keys)
+        .prop_map(|(when, priority, own_id, unique, expiry, keys)| {
+            let expiry = expiry.filter(|_| keys == (None, None));
+            Job { when, priority, own_id, unique, expiry, keys }
+        })
 }
 
 fn settlings() -> impl Strategy<Value = Settling> {
@@ -73,6 +81,9 @@ fn operations() -> impl Strategy<Value = Operation> {
         1 => Just(Operation::Pause),
         2 => Just(Operation::Resume),
         1 => option::of(1_u64..4).prop_map(Operation::Limit),
+        2 => (any::<bool>(), option::of(1_u64..3)).prop_map(|(name, most)| Operation::LimitKeys(name, most)),
+        2 => (any::<bool>(), 0_u8..3, any::<bool>())
+            .prop_map(|(name, value, pauses)| Operation::PauseKey(name, value, pauses)),
         3 => Just(Operation::Sweep),
     ]
 }

@@ -5,6 +5,7 @@
 //! lost, or that arrives after it was sent again, from a new one.
 
 use std::{
+    borrow::Cow,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -28,7 +29,7 @@ const MOST_BYTES: usize = 4 * 1024 * 1024;
 pub(crate) struct Draft {
     pub(crate) id: JobId,
     pub(crate) record: Vec<u8>,
-    /// Whatever keeps it from being plain: time, own id, unique key, expiry, priority.
+    /// Whatever keeps it from being plain: time, own id, unique key, keys, expiry, priority.
     pub(crate) special: Option<Special>,
 }
 
@@ -38,7 +39,7 @@ pub(crate) struct Special {
     pub(crate) when: String,
     pub(crate) own_id: bool,
     pub(crate) window_ms: Option<u64>,
-    pub(crate) on_conflict: &'static str,
+    pub(crate) on_conflict: Cow<'static, str>,
     pub(crate) expiry_ms: Option<u64>,
 }
 
@@ -209,7 +210,7 @@ impl Shared {
             call.push(&special.when);
             call.push(if special.own_id { "1" } else { "" });
             call.push(optional(special.window_ms));
-            call.push(special.on_conflict);
+            call.push(special.on_conflict.as_bytes());
             call.push(optional(special.expiry_ms));
         }
         loop {

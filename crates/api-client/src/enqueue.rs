@@ -3,8 +3,8 @@
 use std::{future::IntoFuture, pin::Pin, sync::Arc, time::Duration};
 
 use ergate_shared::{
-    Backoff, FunctionName, Job, JobId, JobName, JobOptions, JobRecord, OnExhausted, Priority, QueueName,
-    UniqueScope, duration, record::LONGEST_UNIQUE_KEY,
+    Backoff, FunctionName, Job, JobId, JobName, JobOptions, JobRecord, Key, Lane, OnExhausted, Priority,
+    QueueName, UniqueScope, duration, record::LONGEST_UNIQUE_KEY,
 };
 
 use crate::{
@@ -42,6 +42,8 @@ pub enum OnConflict {
     Ignore,
     /// It takes the place of a holder that waits; it is refused if the holder runs.
     Replace,
+    /// It gives a holder that waits its payload and time; the receipt names the holder. See [`Enqueue::debounce`].
+    PutOff,
 }
 
 impl Unique {
@@ -106,6 +108,9 @@ pub struct Enqueue {
     options: JobOptions,
     id: Option<Result<JobId, ergate_shared::Error>>,
     unique: Option<Unique>,
+    /// The most that others of its kind may put it off, counted from the first.
+    put_off_most: Option<Duration>,
+    keys: Vec<Key>,
     expires_in: Option<Duration>,
     durability: Durability,
     problem: Option<String>,
@@ -124,6 +129,9 @@ impl Enqueue {
         let mut enqueue = Self::new(client, QueueName::new(J::QUEUE), JobName::new(J::NAME), payload);
         enqueue.version = J::VERSION;
         enqueue.priority = J::PRIORITY;
+        for (name, value) in job.keys() {
+            enqueue = enqueue.key(name, value);
+        }
         enqueue
     }
 
@@ -163,6 +171,8 @@ impl Enqueue {
             options: JobOptions::default(),
             id: None,
             unique: None,
+            put_off_most: None,
+            keys: Vec::new(),
             expires_in: None,
             durability: Durability::default(),
             problem: None,
@@ -233,6 +243,41 @@ impl Enqueue {
                 Some(format!("unique key has {length} bytes, 1 to {LONGEST_UNIQUE_KEY} are allowed"));
         }
         self.unique = Some(unique);
+        self
+    }
+
+    /// Says what limits of the queue count it by, such as `.key("account", "acme")`: at most two keys of different names;
+    /// default: what its type declares. A key replaces one of the same name.
+    ///
+    /// Jobs with keys take turns: the key that was served longest ago is next. Which limits there are says
+    /// [`Queue::set_limit`](crate::Queue::set_limit); without any, they only take turns.
+    pub fn key(mut self, name: &str, value: impl Into<String>) -> Self {
+        match Key::new(name, value) {
+            Ok(key) => {
+                self.keys.retain(|known| known.name() != key.name());
+                self.keys.push(key);
+            }
+            Err(error) => self.problem = Some(error.to_string()),
+        }
+        self
+    }
+
+    /// Lets it start once no other was enqueued under `key` for `period`, with the payload of the last.
+    ///
+    /// Only one job comes of it: as long as it has not started, others enqueued under the key give it their payload and put it
+    /// off, and their receipts name it. It takes the place of [`unique`](Self::unique) and [`delay`](Self::delay).
+    pub fn debounce(self, key: impl Into<String>, period: Duration) -> Self {
+        let mut debounced = self.unique(Unique::until_started(key)).delay(period);
+        if let Some(unique) = &mut debounced.unique {
+            unique.on_conflict = OnConflict::PutOff;
+        }
+        debounced
+    }
+
+    /// Sets how long others may put off a job with [`debounce`](Self::debounce), counted from the first; default for ever.
+    pub fn debounce_at_most(mut self, most: Duration) -> Self {
+        self.check(most, "debounce");
+        self.put_off_most = Some(most);
         self
     }
 
@@ -317,10 +362,18 @@ impl Enqueue {
             When::In(delay) => (format!("+{}", delay.as_millis()), now + delay.as_millis() as u64),
             When::At(at) => (format!("@{at}"), at.max(now)),
         };
+        let lane = Lane::of(self.keys)?;
+        let plain = when.is_empty()
+            && !own_id
+            && self.unique.is_none()
+            && lane.is_none()
+            && self.expires_in.is_none()
+            && self.priority == Priority::Normal;
         let record = JobRecord {
             name,
             priority: self.priority,
             unique: self.unique.as_ref().map(|unique| (unique.scope, unique.key.clone())),
+            lane,
             expires: self.expires_in.is_some(),
             enqueued_at: now,
             due_at,
@@ -329,11 +382,6 @@ impl Enqueue {
             payload,
         }
         .encode();
-        let plain = when.is_empty()
-            && !own_id
-            && self.unique.is_none()
-            && self.expires_in.is_none()
-            && self.priority == Priority::Normal;
         let special = (!plain).then(|| Special {
             when,
             own_id,
@@ -343,8 +391,12 @@ impl Enqueue {
                 .and_then(|unique| unique.window)
                 .map(|window| window.as_millis() as u64),
             on_conflict: match self.unique.as_ref().map(|unique| unique.on_conflict) {
-                Some(OnConflict::Replace) => "replace",
-                _ => "keep",
+                Some(OnConflict::Replace) => "replace".into(),
+                Some(OnConflict::PutOff) => match self.put_off_most {
+                    Some(most) => format!("put_off {}", most.as_millis()).into(),
+                    None => "put_off".into(),
+                },
+                _ => "keep".into(),
             },
             expiry_ms: self.expires_in.map(|time| time.as_millis() as u64),
         });
@@ -393,7 +445,9 @@ pub(crate) fn receipt(
     match (taken, unique) {
         (Taken::New, _) => Ok(kept(id, false)),
         (Taken::Exists, _) => Ok(kept(id, true)),
-        (Taken::Held(holder), Some((_, OnConflict::Ignore))) => Ok(kept(JobId::new(holder)?, true)),
+        (Taken::Held(holder), Some((_, OnConflict::Ignore | OnConflict::PutOff))) => {
+            Ok(kept(JobId::new(holder)?, true))
+        }
         (Taken::Held(holder), unique) => {
             let key = unique.map(|(key, _)| key).unwrap_or_default();
             Err(Error::Duplicate { queue: queue.clone(), key, holder: JobId::new(holder)? })

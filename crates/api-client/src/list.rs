@@ -28,6 +28,8 @@ enum Place {
     Part(QueueKey, &'static str, &'static str),
     /// A hash, in no order.
     Hash(QueueKey),
+    /// Jobs in lanes, lane by lane.
+    Lanes,
 }
 
 /// The score in `ranked` that all sooner priorities than the plain one are below, and all later ones above; see
@@ -73,6 +75,7 @@ impl Queue {
                 Place::Part(QueueKey::ranked, "-inf", PLAIN_RANK),
                 Place::List(QueueKey::ready),
                 Place::Part(QueueKey::ranked, AFTER_PLAIN_RANK, "+inf"),
+                Place::Lanes,
             ],
             JobState::Scheduled => &[Place::Sorted(QueueKey::scheduled, false)],
             JobState::Leased => &[Place::Hash(QueueKey::leased)],
@@ -130,6 +133,11 @@ impl Queue {
                 command.arg("LIMIT").arg(offset).arg(limit);
                 redis.command("ZRANGEBYSCORE", &command).await?
             }
+            Place::Lanes => {
+                let members: Vec<Vec<u8>> =
+                    redis.command("ZRANGE", &range("ZRANGE", QueueKey::laned, start, end)).await?;
+                members.iter().map(|member| id_in_lane(member)).collect()
+            }
             Place::Sorted(key, true) => {
                 redis.command("ZREVRANGE", &range("ZREVRANGE", *key, start, end)).await?
             }
@@ -144,4 +152,10 @@ impl Queue {
         let next = (ids.len() == limit).then_some(last + 1);
         Ok((ids, next))
     }
+}
+
+/// The id in a member of `laned`, which begins with the lane, a NUL, and fifteen digits for priority and order.
+fn id_in_lane(member: &[u8]) -> String {
+    let lane_ends = member.iter().position(|byte| *byte == 0).unwrap_or(0);
+    String::from_utf8_lossy(member.get(lane_ends + 16..).unwrap_or_default()).into_owned()
 }

@@ -37,6 +37,14 @@ impl Rate {
         self.burst = burst;
         self
     }
+
+    /// The time between two jobs on the average, in ms.
+    pub(crate) fn interval_ms(self) -> Result<f64, Error> {
+        if self.count == 0 || self.burst == 0 || self.per.as_millis() == 0 {
+            return Err(Error::Option("a rate needs a count, a time and a burst of at least 1".to_owned()));
+        }
+        Ok(self.per.as_secs_f64() * 1000.0 / f64::from(self.count))
+    }
 }
 
 /// How long ended jobs are kept: by age and by count, whichever is less. `None` leaves a setting as it is.
@@ -160,15 +168,11 @@ impl Queue {
     /// # Errors
     /// [`Error::Option`] for a count, time or burst of 0.
     pub async fn set_rate(&self, rate: Option<Rate>) -> Result<(), Error> {
-        let Some(Rate { count, per, burst }) = rate else {
+        let Some(rate) = rate else {
             return self.set(&[("rate_interval", None), ("rate_burst", None), ("rate_full_at", None)]).await;
         };
-        if count == 0 || burst == 0 || per.as_millis() == 0 {
-            return Err(Error::Option("a rate needs a count, a time and a burst of at least 1".to_owned()));
-        }
-        let interval = per.as_secs_f64() * 1000.0 / f64::from(count);
-        self.set(&[("rate_interval", Some(interval.to_string())), ("rate_burst", Some(burst.to_string()))])
-            .await
+        let interval = rate.interval_ms()?.to_string();
+        self.set(&[("rate_interval", Some(interval)), ("rate_burst", Some(rate.burst.to_string()))]).await
     }
 
     /// Sets how long ended jobs are kept.

@@ -37,6 +37,14 @@ pub struct QueueStats {
     pub oldest_ready_ms: Option<u64>,
     /// Whether it hands out no jobs.
     pub paused: bool,
+    /// Jobs with keys among the ready ones.
+    pub ready_with_keys: u64,
+    /// Whether jobs with keys are or were there of late.
+    #[serde(skip)]
+    pub(crate) has_keys: bool,
+    /// Whether some lane does not stand in one place, or some job not in one lane.
+    #[serde(skip)]
+    pub(crate) lanes_are_wrong: bool,
     /// Its settings as they are kept.
     pub settings: BTreeMap<String, String>,
 }
@@ -54,10 +62,10 @@ impl QueueStats {
         }
     }
 
-    /// Whether every record is in exactly one state and every lease has a holder.
+    /// Whether every record is in exactly one state, every lease has a holder and every job with keys its lane.
     pub fn adds_up(&self) -> bool {
         let states: u64 = JobState::ALL.into_iter().map(|state| self.count(state)).sum();
-        self.records == states && self.held == self.leased
+        self.records == states && self.held == self.leased && !self.lanes_are_wrong
     }
 }
 
@@ -67,12 +75,14 @@ impl Queue {
     /// # Errors
     /// Errors of the connection.
     pub async fn stats(&self) -> Result<QueueStats, Error> {
-        type Reply = ((u64, u64, i64, u64, u64), (u64, u64, u64, u64, u64), (i64, Vec<u8>, Vec<String>));
+        type Lanes = (u64, u64, u64, u64, u64);
+        type Reply =
+            ((u64, u64, i64, u64, u64), (u64, u64, u64, u64, u64), (i64, Vec<u8>, Vec<String>, Lanes));
         let call = script::QUEUE_STATS.on(self.keys()).arg("");
         let value: Vec<redis::Value> = self.client().redis().run(&call).await?;
         let ((now, records, ready, scheduled, leased), (completed, cancelled, dead, workers, held), rest) =
             split::<Reply>(value)?;
-        let (next_due_at, first, settings) = rest;
+        let (next_due_at, first, settings, (laned, places, lanes, standing, keys_running)) = rest;
         let settings: BTreeMap<String, String> =
             settings.chunks_exact(2).map(|pair| (pair[0].clone(), pair[1].clone())).collect();
         let oldest_ready_ms = JobRecord::decode(&first)
@@ -92,6 +102,9 @@ impl Queue {
             next_due_at: u64::try_from(next_due_at).ok(),
             oldest_ready_ms,
             paused: settings.contains_key("paused"),
+            ready_with_keys: laned,
+            has_keys: laned + places + lanes + standing + keys_running > 0,
+            lanes_are_wrong: laned != places || lanes != standing,
             settings,
         })
     }
@@ -106,11 +119,11 @@ impl Queue {
     }
 }
 
-/// Reads thirteen values as three groups, since tuples are read up to twelve.
+/// Reads fourteen values as three groups, since tuples are read up to twelve.
 fn split<T: redis::FromRedisValue>(values: Vec<redis::Value>) -> Result<T, Error> {
     let mut values = values.into_iter();
     let mut take = |count| redis::Value::Array(values.by_ref().take(count).collect());
-    let groups = redis::Value::Array(vec![take(5), take(5), take(3)]);
+    let groups = redis::Value::Array(vec![take(5), take(5), take(4)]);
     T::from_redis_value(groups).map_err(|error| {
         ergate_shared::Error::Reply { script: "queue/stats", reply: error.to_string() }.into()
     })

@@ -137,6 +137,9 @@ impl JobView {
                 fields["version"] = record.version.into();
                 fields["options"] = serde_json::to_value(&record.options).unwrap_or_default();
                 fields["payload"] = json(&String::from_utf8_lossy(&record.payload));
+                if let Some(lane) = &record.lane {
+                    fields["keys"] = lane.keys().map(|key| key.to_string()).collect::<Vec<_>>().into();
+                }
                 fields["unique_key"] = record.unique.as_ref().map(|(_, key)| key.clone()).into();
             }
             Err(problem) => fields["malformed"] = problem.clone().into(),

@@ -19,6 +19,14 @@ pub(crate) fn count(text: &str) -> Result<Limit<u32>, String> {
     Ok(Limit(Some(number)))
 }
 
+/// Reads `none` or a duration.
+pub(crate) fn time(text: &str) -> Result<Limit<Duration>, String> {
+    match text {
+        "none" => Ok(Limit(None)),
+        _ => duration::parse(text).map(|time| Limit(Some(time))).map_err(|error| error.to_string()),
+    }
+}
+
 /// Reads `none`, or how many per time: `100/1m`, `5/s`.
 pub(crate) fn rate(text: &str) -> Result<Limit<Rate>, String> {
     if text == "none" {

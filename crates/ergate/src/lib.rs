@@ -41,6 +41,7 @@
 //! | enqueue later, sooner, once, with an id | [`Enqueue`], [`Unique`], [`Priority`] |
 //! | look at a job, wait for it, cancel it | [`JobHandle`] |
 //! | pause, limit and list queues, redrive dead letters | [`Queue`], [`DeadLetters`] |
+//! | limit jobs by what they have in common | [`Limit`], [`Key`], [`Enqueue::key`] |
 //! | perform jobs | [`Worker`], [`Handler`], [`State`], [`Failure`], [`Verdict`] |
 //! | write durable functions: steps, sleeps | [`Function`], [`Step`], [`RunHandle`] |
 //! | put code around every attempt | [`Middleware`] |
@@ -51,14 +52,14 @@ mod readme;
 
 pub use ergate_client::{
     ATOMIC_BATCH, Cancelled as CancelRequest, Client, ClientBuilder, DeadLetters, Durability, Enqueue,
-    EnqueueAll, Error, Filter, JobHandle, JobView, OnConflict, Order, Outcome, Page, Queue, QueueSlots,
-    QueueStats, Rate, Reached, Receipt, Redriven, Repairs, Retention, RunHandle, ServerInfo, Unique,
-    WorkerProcess, reconcile,
+    EnqueueAll, Error, Filter, JobHandle, JobView, KeyLimit, KeyStats, Limit, OnConflict, Order, Outcome,
+    Page, Queue, QueueSlots, QueueStats, Rate, Reached, Receipt, Redriven, Repairs, Retention, RunHandle,
+    ServerInfo, Unique, WaitsFor, WorkerProcess, reconcile,
 };
 pub use ergate_shared::{
     Backoff, DEFAULT_PAYLOAD_LIMIT, Event, EventRecord, FailureKind, FailureRecord, Jitter, Job, JobId,
-    JobName, JobOptions, JobRecord, JobState, Namespace, OnExhausted, Priority, QueueName, Tries,
-    UniqueScope, WorkerId, duration, run, stock,
+    JobName, JobOptions, JobRecord, JobState, Key, KeyName, Lane, Namespace, OnExhausted, Priority,
+    QueueName, Tries, UniqueScope, WorkerId, duration, run, stock,
 };
 pub use ergate_worker::{
     Attempt, BlockingHandler, Cancelled, Context, DeadLetter, Deadline, Ended, Error as WorkerError, Failure,
@@ -84,7 +85,7 @@ pub mod prelude {
 
     pub use crate::{
         Attempt, Backoff, Cancelled, Client, Deadline, Event, Failure, FromRef, Function, Job, JobId,
-        JobState, Log, OnExhausted, Priority, Progress, Rate, Result, State, Step, Unique, Verdict, Worker,
-        shutdown_signal,
+        JobState, Limit, Log, OnExhausted, Priority, Progress, Rate, Result, State, Step, Unique, Verdict,
+        Worker, shutdown_signal,
     };
 }

@@ -55,6 +55,28 @@ pub trait Job: Serialize + DeserializeOwned + Send + 'static {
         Backoff::default()
     }
 
+    /// What limits of its queue count it by, as names and values; default nothing. At most two, decided when it is enqueued.
+    ///
+    /// ```
+    /// # use ergate_shared::Job;
+    /// # use serde::{Deserialize, Serialize};
+    /// #[derive(Serialize, Deserialize)]
+    /// struct SendWelcome {
+    ///     account: String,
+    /// }
+    ///
+    /// impl Job for SendWelcome {
+    ///     const NAME: &str = "send-welcome";
+    ///
+    ///     fn keys(&self) -> Vec<(&'static str, String)> {
+    ///         vec![("account", self.account.clone())]
+    ///     }
+    /// }
+    /// ```
+    fn keys(&self) -> Vec<(&'static str, String)> {
+        Vec::new()
+    }
+
     /// Turns a payload of an older `version` into today's shape.
     ///
     /// # Errors

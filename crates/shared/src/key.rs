@@ -46,6 +46,22 @@ keys! {
     ranked,
     /// Hash: ids whose entry in `ready` counts no more.
     withdrawn,
+    /// Sorted set, all scores equal: ready jobs with keys by lane, priority and order.
+    laned,
+    /// Hash: id of such a job → what comes before the id in `laned`.
+    places,
+    /// Hash: lane with ready jobs → where it stands, empty for the ring.
+    lanes,
+    /// Sorted set: lanes whose jobs may run, by when they were last served.
+    ring,
+    /// Sorted set, all scores equal: lanes that wait for a key, by key and when they were last served.
+    parked,
+    /// Sorted set: keys that lanes wait for, by when their rate lets jobs start.
+    opening,
+    /// Hash: name of keys → their limit.
+    limits,
+    /// Hash: key → how many jobs with it run, what its rate and spacing reckon with, and since when it is paused.
+    flow,
     /// Sorted set: ids by due time.
     scheduled,
     /// Sorted set: ids by the time at which they must have started.

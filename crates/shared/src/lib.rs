@@ -7,6 +7,7 @@
 //! |---|---|
 //! | [`name`], [`id`] | validated names of queues and jobs, ids of jobs and workers |
 //! | [`job`], [`backoff`], [`priority`], [`duration`] | what a job type declares |
+//! | [`lane`] | the keys of a job that limits are kept by |
 //! | [`record`], [`tries`], [`failure`], [`ending`], [`state`] | what Redis keeps about a job |
 //! | [`event`], [`function`], [`run`] | events, what functions take, what a run has done so far |
 //! | [`key`], [`script`] | every Redis key and every script |
@@ -23,6 +24,7 @@ pub mod function;
 pub mod id;
 pub mod job;
 pub mod key;
+pub mod lane;
 pub mod name;
 pub mod options;
 pub mod priority;
@@ -40,7 +42,8 @@ pub use failure::{FailureKind, FailureRecord};
 pub use function::{FunctionInput, Trigger};
 pub use id::{JobId, WorkerId};
 pub use job::{Job, OnExhausted};
-pub use name::{FunctionName, JobName, Namespace, QueueName};
+pub use lane::{Key, Lane};
+pub use name::{FunctionName, JobName, KeyName, Namespace, QueueName};
 pub use options::JobOptions;
 pub use priority::Priority;
 pub use record::{JobRecord, UniqueScope};

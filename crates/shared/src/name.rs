@@ -99,6 +99,8 @@ names! {
     JobName = "job name";
     /// The name of a durable function, such as `onboard`.
     FunctionName = "function name";
+    /// The name of a key that limits are kept by, such as `account`.
+    KeyName = "key name";
     /// What every Redis key of one Ergate installation begins with; default `ergate`.
     Namespace = "namespace";
 }

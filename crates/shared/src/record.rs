@@ -4,7 +4,9 @@
 //! byte 0      version of this layout, 1
 //! byte 1      priority, 1..=10                                       | read by scripts,
 //! byte 2      flags: 1, 2, 4 unique scopes · 8 expires · 16 options  | see lua/lib/record.lua
+//!             · 64 keys                                              |
 //! if unique   length (1 byte), unique key                            |
+//! if keys     length (1 byte), lane                                  |
 //! 6 bytes     enqueued at, ms since the epoch by Redis' clock as the producer knows it, big-endian
 //! 6 bytes     due at, likewise (the same for a job that was ready at once)
 //! 1 byte      payload format, 0 JSON
@@ -14,12 +16,13 @@
 //! rest        payload
 //! ```
 
-use crate::{Error, JobName, JobOptions, Priority};
+use crate::{Error, JobName, JobOptions, Lane, Priority};
 
 const LAYOUT: u8 = 1;
 const JSON: u8 = 0;
 const EXPIRES: u8 = 8;
 const OPTIONS: u8 = 16;
+const KEYED: u8 = 64;
 const UNIQUE_SCOPES: u8 = 7;
 
 /// The longest unique key, in bytes.
@@ -55,6 +58,8 @@ pub struct JobRecord {
     pub priority: Priority,
     /// The key it alone may hold, and for how long.
     pub unique: Option<(UniqueScope, String)>,
+    /// The keys that limits count it by.
+    pub lane: Option<Lane>,
     /// Whether it must have started by some time, which is kept in the set `expiring`.
     pub expires: bool,
     /// When it was enqueued, in ms since the epoch.
@@ -85,10 +90,17 @@ impl JobRecord {
         if options.is_some() {
             flags |= OPTIONS;
         }
+        if self.lane.is_some() {
+            flags |= KEYED;
+        }
         bytes.extend([LAYOUT, self.priority.get(), flags]);
         if let Some((_, key)) = &self.unique {
             bytes.push(u8::try_from(key.len()).expect("unique keys are checked where they enter"));
             bytes.extend(key.as_bytes());
+        }
+        if let Some(lane) = &self.lane {
+            bytes.push(u8::try_from(lane.as_str().len()).expect("a lane is at most 255 bytes"));
+            bytes.extend(lane.as_str().as_bytes());
         }
         bytes.extend(&self.enqueued_at.to_be_bytes()[2..]);
         bytes.extend(&self.due_at.to_be_bytes()[2..]);
@@ -129,6 +141,12 @@ impl JobRecord {
                 Some((scope, rest.text(length)?))
             }
         };
+        let lane = if flags & KEYED == 0 {
+            None
+        } else {
+            let length = usize::from(rest.byte()?);
+            Some(Lane::stored(rest.text(length)?))
+        };
         let enqueued_at = rest.millis()?;
         let due_at = rest.millis()?;
         match rest.byte()? {
@@ -152,6 +170,7 @@ impl JobRecord {
             name,
             priority,
             unique,
+            lane,
             expires: flags & EXPIRES != 0,
             enqueued_at,
             due_at,
@@ -206,22 +225,24 @@ mod tests {
         ));
         let options = (proptest::option::of(0_u32..100), proptest::collection::vec("[a-z]{1,8}", 0..3));
         let bytes = proptest::collection::vec(any::<u8>(), 0..300);
-        (1_i64..=10, unique, any::<bool>(), 0_u64..1 << 48, 0_u64..1 << 48, any::<u16>(), options, bytes)
-            .prop_map(
-                |(priority, unique, expires, enqueued_at, due_at, version, (retries, tags), payload)| {
-                    JobRecord {
-                        name: JobName::new("send-welcome").unwrap(),
-                        priority: Priority::new(priority).unwrap(),
-                        unique,
-                        expires,
-                        enqueued_at,
-                        due_at,
-                        version,
-                        options: JobOptions { retries, tags, ..JobOptions::default() },
-                        payload,
-                    }
-                },
-            )
+        let lane = proptest::option::of("account=[a-zé]{1,60}".prop_map(Lane::stored));
+        let times = (0_u64..1 << 48, 0_u64..1 << 48);
+        (1_i64..=10, unique, lane, any::<bool>(), times, any::<u16>(), options, bytes).prop_map(
+            |(priority, unique, lane, expires, (enqueued_at, due_at), version, (retries, tags), payload)| {
+                JobRecord {
+                    name: JobName::new("send-welcome").unwrap(),
+                    priority: Priority::new(priority).unwrap(),
+                    unique,
+                    lane,
+                    expires,
+                    enqueued_at,
+                    due_at,
+                    version,
+                    options: JobOptions { retries, tags, ..JobOptions::default() },
+                    payload,
+                }
+            },
+        )
     }
 
     proptest! {

@@ -143,7 +143,8 @@ macro_rules! fragments {
 }
 
 fragments! {
-    "cancel" "clock" "finish" "forget" "journal" "limit" "locate" "memory" "promote" "ready" "record" "take" "tries" "unique" "wake" "windows"
+    "cancel" "clock" "finish" "flow" "forget" "journal" "lane" "limit" "locate" "memory" "promote" "ready" "record" "take" "tries" "turns"
+    "unique" "wake" "windows"
 }
 
 macro_rules! scripts {
@@ -174,6 +175,10 @@ scripts! {
     JOB_UPDATE = "job/update";
     /// Sets and clears a queue's settings.
     QUEUE_CONFIGURE = "queue/configure";
+    /// Sets the limit of all keys of one name.
+    QUEUE_LIMIT = "queue/limit";
+    /// Pauses and resumes a key.
+    QUEUE_PAUSE_KEY = "queue/pause_key";
     /// Repairs what must not exist.
     QUEUE_REPAIR = "queue/repair";
     /// Counts a queue's jobs.

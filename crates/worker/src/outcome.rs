@@ -105,19 +105,21 @@ impl Action {
         Self::Other { kind, delay, due: None, tries, detail: Vec::new(), failure: None }
     }
 
-    /// A completed job whose unique key must be let go.
+    /// A completed job; told of apart if it has a unique key that must be let go, or keys whose next jobs may start.
     pub(crate) fn complete(context: &Context, result: String) -> Self {
-        match &context.inner.record.unique {
-            Some((UniqueScope::Finished | UniqueScope::Started, _)) => Self::Other {
+        let record = &context.inner.record;
+        let holds_key = matches!(&record.unique, Some((UniqueScope::Finished | UniqueScope::Started, _)));
+        if holds_key || record.lane.is_some() {
+            return Self::Other {
                 kind: "complete",
                 delay: Duration::ZERO,
                 due: None,
                 tries: None,
                 detail: result.into_bytes(),
                 failure: None,
-            },
-            _ => Self::Complete(result),
+            };
         }
+        Self::Complete(result)
     }
 
     pub(crate) fn hand_back(tries: Tries) -> Self {

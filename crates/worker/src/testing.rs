@@ -161,6 +161,7 @@ impl<S: Send + Sync + 'static> TestRun<S> {
             name: name.job(),
             priority: Priority::default(),
             unique: None,
+            lane: None,
             expires: false,
             enqueued_at: self.begins_at,
             due_at: self.begins_at,

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ergate_client::{Client, WorkerProcess};
+use ergate_client::{Client, Limit, WorkerProcess};
 use ergate_shared::{Job, QueueName, function::QUEUE_PREFIX};
 use tokio::sync::{Notify, watch};
 use tokio_util::task::TaskTracker;
@@ -30,6 +30,9 @@ pub(crate) const LEASES: std::ops::RangeInclusive<Duration> =
     Duration::from_secs(1)..=Duration::from_secs(3600);
 /// The most slots of a queue in one process.
 pub(crate) const MOST_SLOTS: usize = 100_000;
+
+/// How soon limits that Redis could not take are set again.
+const LIMITS_AGAIN: Duration = Duration::from_millis(500);
 
 /// Performs jobs: queues with their slots, handlers, and options.
 ///
@@ -57,6 +60,7 @@ pub struct Worker<S = ()> {
     state: Arc<S>,
     queues: Vec<(String, usize, u32)>,
     slots: Option<usize>,
+    limits: Vec<(String, Limit)>,
     routes: HashMap<String, Route>,
     /// By queue: each function has its own.
     functions: HashMap<String, Route>,
@@ -87,6 +91,7 @@ impl<S: Send + Sync + 'static> Worker<S> {
             state: Arc::new(state),
             queues: Vec::new(),
             slots: None,
+            limits: Vec::new(),
             routes: HashMap::new(),
             functions: HashMap::new(),
             layers: Vec::new(),
@@ -129,6 +134,15 @@ impl<S: Send + Sync + 'static> Worker<S> {
             self.problems.push("0 slots in all would never run a job".to_owned());
         }
         self.slots = Some(total);
+        self
+    }
+
+    /// Sets a limit per key of one of its queues when it starts, before any job is leased.
+    ///
+    /// Limits are the queue's: they hold for all its workers, the last one set counts, and one that is declared no more stays
+    /// until it is cleared.
+    pub fn limit(mut self, queue: &str, limit: Limit) -> Self {
+        self.limits.push((queue.to_owned(), limit));
         self
     }
 
@@ -227,6 +241,17 @@ impl<S: Send + Sync + 'static> Worker<S> {
                 Err(error) => problems.push(error.to_string()),
             }
         }
+        for (queue, limit) in &self.limits {
+            if !self.queues.iter().any(|(known, ..)| known == queue) {
+                problems.push(format!(
+                    "limit per {} is for queue {queue}, which it does not work on",
+                    limit.name()
+                ));
+            }
+            if let Err(error) = limit.check() {
+                problems.push(error.to_string());
+            }
+        }
         for name in self.routes.keys() {
             if let Err(error) = ergate_shared::JobName::new(name.clone()) {
                 problems.push(error.to_string());
@@ -254,6 +279,11 @@ impl<S: Send + Sync + 'static> Worker<S> {
         let metrics = self.metrics.take().unwrap_or_default();
         metrics.watch(&self.client);
 
+        let mut stop = std::pin::pin!(stop);
+        tokio::select! {
+            set = set_limits(&self.client, &self.limits) => set?,
+            () = &mut stop => return Ok(()),
+        }
         let tracker = TaskTracker::new();
         let helpers = TaskTracker::new();
         let end = tokio_util::sync::CancellationToken::new();
@@ -330,7 +360,6 @@ impl<S: Send + Sync + 'static> Worker<S> {
         .map_err(Error::Thread)?;
 
         let tell = |signal: fn() -> Signal| seats.iter().for_each(|seat| seat.tell(signal()));
-        let mut stop = std::pin::pin!(stop);
         loop {
             tokio::select! {
                 () = &mut stop => break,
@@ -370,6 +399,21 @@ impl<S: Send + Sync + 'static> Worker<S> {
         forget_process(&self.client, &process).await;
         Ok(())
     }
+}
+
+/// Tries until Redis has taken all limits: a job that started without them could not be undone.
+async fn set_limits(client: &Client, limits: &[(String, Limit)]) -> Result<(), Error> {
+    for (queue, limit) in limits {
+        let queue = client.queue(queue)?;
+        while let Err(error) = queue.set_limit(limit).await {
+            if !error.is_connection() {
+                return Err(error.into());
+            }
+            tracing::warn!(queue = %queue.name(), %error, "limits are not set yet; trying again");
+            tokio::time::sleep(LIMITS_AGAIN).await;
+        }
+    }
+    Ok(())
 }
 
 /// Takes the process out of the list of workers, so that one that ended in order is not taken for one that fell silent.

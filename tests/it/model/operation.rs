@@ -41,6 +41,10 @@ pub(super) enum Operation {
     Resume,
     /// The queue's concurrency limit.
     Limit(Option<u64>),
+    /// The concurrency limit of the keys of one of two names.
+    LimitKeys(bool, Option<u64>),
+    /// Pauses or resumes the key of one of two names and one of few values.
+    PauseKey(bool, u8, bool),
     Sweep,
 }
 
@@ -53,6 +57,13 @@ pub(super) struct Job {
     /// Which scope, which of few keys, a window in ms, and whether it replaces.
     pub(super) unique: Option<(u8, u8, u64, bool)>,
     pub(super) expiry: Option<u64>,
+    /// Values of its two keys; a job with keys never expires, as the model cannot tell when that would be seen.
+    pub(super) keys: (Option<u8>, Option<u8>),
+}
+
+/// The names of the two keys jobs may have.
+pub(super) fn key_name(first: bool) -> &'static str {
+    if first { "account" } else { "region" }
 }
 
 #[derive(Debug, Clone)]

@@ -1,8 +1,8 @@
 //! A queue as it should be: slow, obvious, and without Redis.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use ergate::{JobState, Tries, UniqueScope};
+use ergate::{JobState, Key, Tries, UniqueScope};
 use ergate_shared::ending;
 
 use crate::story::by_hand::{Entry, Leased, Settle};
@@ -22,6 +22,9 @@ pub(super) struct Queue {
     pub(super) cancels: BTreeMap<String, (String, String)>,
     pub(super) paused: bool,
     pub(super) concurrency: Option<u64>,
+    /// Jobs of each key that may run at once, by its name.
+    pub(super) limits: BTreeMap<String, u64>,
+    pub(super) paused_keys: BTreeSet<Key>,
     places: i64,
 }
 
@@ -34,6 +37,7 @@ pub(super) struct Job {
     /// When it must have started, while it has not.
     pub(super) expires_at: Option<u64>,
     priority: i64,
+    keys: BTreeSet<Key>,
     unique: Option<(UniqueScope, String)>,
 }
 
@@ -118,11 +122,38 @@ impl Queue {
         found.into_iter().map(|(_, id)| id.clone()).collect()
     }
 
+    /// Those without keys, in the order they are to run.
     pub(super) fn ready(&self) -> Vec<String> {
+        self.lane(&BTreeSet::new())
+    }
+
+    /// Ready jobs with exactly these keys, in the order they are to run.
+    fn lane(&self, keys: &BTreeSet<Key>) -> Vec<String> {
         self.sorted(|job| match job.state {
-            State::Ready(place) => Some((job.priority, place)),
+            State::Ready(place) if job.keys == *keys => Some((job.priority, place)),
             _ => None,
         })
+    }
+
+    /// Whether the keys of a job let it start.
+    fn may_start(&self, keys: &BTreeSet<Key>) -> bool {
+        let runs = |key: &Key| {
+            let of_key = |job: &&Job| matches!(job.state, State::Leased(_)) && job.keys.contains(key);
+            self.jobs.values().filter(of_key).count() as u64
+        };
+        let has_room = |key: &Key| self.limits.get(key.name().as_str()).is_none_or(|most| runs(key) < *most);
+        keys.iter().all(|key| has_room(key) && !self.paused_keys.contains(key))
+    }
+
+    /// Whether jobs with keys are or were there, so that those without take turns with them.
+    pub(super) fn has_keys(&self) -> bool {
+        self.jobs.values().any(|job| !job.keys.is_empty())
+    }
+
+    /// Expired jobs that stand before all others without keys: whether somebody has seen them is for chance to say.
+    pub(super) fn expired_in_front(&self, now: u64) -> Vec<String> {
+        let expired = |id: &String| self.jobs[id].expires_at.is_some_and(|at| at <= now);
+        self.ready().into_iter().take_while(expired).collect()
     }
 
     fn leased_by(&self, worker: &str) -> Vec<String> {
@@ -175,6 +206,7 @@ impl Queue {
             failure: None,
             expires_at: entry.expiry.map(|ms| now + ms),
             priority: entry.priority,
+            keys: entry.keys.iter().cloned().collect(),
             unique: entry.unique.clone(),
         };
         self.jobs.insert(entry.id.clone(), job);
@@ -247,42 +279,72 @@ impl Queue {
         }
     }
 
-    /// The code, and the ids handed out in their order.
+    /// The code. `handed_out` are the jobs that were, in their order: which lane has its turn is not for the model to say, but
+    /// that each of them was first in its lane and its keys let it start, and that nobody was left who could have.
     pub(super) fn lease(
         &mut self,
         worker: &str,
         token: &str,
         ask: usize,
         now: u64,
-    ) -> (&'static str, Vec<String>) {
+        handed_out: &[&str],
+    ) -> Result<&'static str, String> {
+        let nothing = |code| match handed_out {
+            [] => Ok(code),
+            _ => Err(format!("{handed_out:?} were handed out though the queue is {code}")),
+        };
         if ask == 0 {
-            return ("ok", Vec::new());
+            return nothing("ok");
         }
         if !self.is_alive(worker, now) {
-            return ("lapsed", Vec::new());
+            return nothing("lapsed");
         }
         self.promote_due(now);
         if self.paused {
-            return ("paused", Vec::new());
+            return nothing("paused");
         }
         let running = self.count(JobState::Leased);
         let room = self.concurrency.map_or(ask as u64, |most| most.saturating_sub(running).min(ask as u64));
-        let mut leased = Vec::new();
-        for id in self.ready() {
-            if leased.len() as u64 == room {
-                break;
+        if handed_out.len() as u64 > room {
+            return Err(format!("{handed_out:?} are more than {room}"));
+        }
+        for id in handed_out {
+            let keys = self.jobs.get(*id).map(|job| job.keys.clone()).unwrap_or_default();
+            if keys.is_empty() {
+                self.expire_in_front(now);
             }
-            self.release(&id, &[UniqueScope::Started]);
-            if self.jobs[&id].expires_at.is_some_and(|at| at <= now) {
-                self.expire(&id, now);
-                continue;
+            if self.lane(&keys).first().map(String::as_str) != Some(id) {
+                return Err(format!("{id} was handed out before {:?}", self.lane(&keys)));
             }
-            let job = self.jobs.get_mut(&id).expect("it is ready");
+            if !self.may_start(&keys) {
+                return Err(format!("{id} was handed out though {keys:?} let none start"));
+            }
+            self.release(id, &[UniqueScope::Started]);
+            let job = self.jobs.get_mut(*id).expect("it is ready");
             job.expires_at = None;
             job.state = State::Leased(token.to_owned());
-            leased.push(id);
         }
-        ("ok", leased)
+        if handed_out.len() as u64 == room {
+            return Ok("ok");
+        }
+        self.expire_in_front(now);
+        let left = |job: &&Job| matches!(job.state, State::Ready(_)) && self.may_start(&job.keys);
+        match self.jobs.values().find(left) {
+            Some(job) => Err(format!("one with {:?} was not handed out though there was room", job.keys)),
+            None => Ok("ok"),
+        }
+    }
+
+    fn expire_in_front(&mut self, now: u64) {
+        for id in self.expired_in_front(now) {
+            self.expire_started(&id, now);
+        }
+    }
+
+    /// Buries a job that was found to have expired when it was about to start.
+    pub(super) fn expire_started(&mut self, id: &str, now: u64) {
+        self.release(id, &[UniqueScope::Started]);
+        self.expire(id, now);
     }
 
     /// Ids a worker is told to cancel.

@@ -5,12 +5,12 @@ use std::{
     fmt::Debug,
 };
 
-use ergate::{JobState, UniqueScope};
+use ergate::{JobState, Key, Limit, UniqueScope};
 use ergate_shared::key::QueueKey;
 use proptest::sample::Index;
 
 use super::{
-    operation::{Job, Operation, Settling, When},
+    operation::{Job, Operation, Settling, When, key_name},
     queue::Queue,
 };
 use crate::story::by_hand::{ByHand, Entry, LEASE, Leased, START, failure, ids};
@@ -113,9 +113,36 @@ impl Rehearsal {
                 self.redis.queue().set_concurrency(limit).await.map_err(|error| error.to_string())?;
                 self.model.concurrency = *most;
             }
+            Operation::LimitKeys(name, most) => self.limit_keys(key_name(*name), *most).await?,
+            Operation::PauseKey(name, value, pauses) => {
+                let key = Key::new(key_name(*name), value.to_string()).expect("it is short");
+                let queue = self.redis.queue();
+                let done = if *pauses { queue.pause_key(&key).await } else { queue.resume_key(&key).await };
+                done.map_err(|error| error.to_string())?;
+                if *pauses {
+                    self.model.paused_keys.insert(key);
+                } else {
+                    self.model.paused_keys.remove(&key);
+                }
+            }
             Operation::Sweep => same("sweep", self.redis.sweep().await, self.model.sweep(now))?,
         }
         self.compare().await
+    }
+
+    async fn limit_keys(&mut self, name: &str, most: Option<u64>) -> Done {
+        let queue = self.redis.queue();
+        let done = match most {
+            Some(most) => {
+                self.model.limits.insert(name.to_owned(), most);
+                queue.set_limit(&Limit::per_key(name).concurrency(most as u32)).await
+            }
+            None => {
+                self.model.limits.remove(name);
+                queue.clear_limit(name).await
+            }
+        };
+        done.map_err(|error| error.to_string())
     }
 
     fn pick(&self, job: &Index) -> Option<String> {
@@ -149,6 +176,11 @@ impl Rehearsal {
             };
             if replace {
                 entry = entry.replace();
+            }
+        }
+        for (first, value) in [(true, job.keys.0), (false, job.keys.1)] {
+            if let Some(value) = value {
+                entry = entry.key(key_name(first), value);
             }
         }
         entry.expiry = job.expiry;
@@ -215,9 +247,11 @@ impl Rehearsal {
             .collect();
         same("stale", turn.stale, stale)?;
         let token = turn.leased.first().map(|job| job.token.clone()).unwrap_or_else(|| format!("{worker}.-"));
-        let (code, leased) = self.model.lease(&worker, &token, ask, now);
+        let code = self.model.lease(&worker, &token, ask, now, &ids(&turn.leased))?;
         same("code", turn.code.as_str(), code)?;
-        same("leased", ids(&turn.leased), leased.iter().map(String::as_str).collect())?;
+        if self.model.has_keys() {
+            self.adopt_expired().await;
+        }
         for job in &turn.leased {
             let model = self.model.leased(&job.id);
             same("what came with the lease", (&job.record, job.tries), (&model.record, model.tries))?;
@@ -233,6 +267,16 @@ impl Rehearsal {
             self.seats[seat].worker = None;
         }
         Ok(())
+    }
+
+    /// A call whose room was filled by jobs with keys may have seen expired ones before.
+    async fn adopt_expired(&mut self) {
+        let now = self.redis.now;
+        for id in self.model.expired_in_front(now) {
+            if self.redis.state(&id).await == Some(JobState::Dead) {
+                self.model.expire_started(&id, now);
+            }
+        }
     }
 
     async fn heartbeat(&mut self, seat: usize) -> Done {
@@ -331,6 +375,12 @@ impl Rehearsal {
         self.compare_all().await?;
         self.play(&Operation::Resume).await?;
         self.play(&Operation::Limit(None)).await?;
+        for name in [true, false] {
+            self.play(&Operation::LimitKeys(name, None)).await?;
+            for value in 0..3 {
+                self.play(&Operation::PauseKey(name, value, false)).await?;
+            }
+        }
         self.redis.pass(2 * LEASE);
         self.play(&Operation::Reap).await?;
         self.redis.pass(15 * 86_400_000);
@@ -339,7 +389,7 @@ impl Rehearsal {
         loop {
             self.turn(0, 100, &[]).await?;
             self.compare_all().await?;
-            if self.model.ready().is_empty() {
+            if self.model.count(JobState::Ready) == 0 {
                 break;
             }
         }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use ergate::{JobName, JobRecord, JobState, Priority, Tries, UniqueScope};
+use ergate::{JobName, JobRecord, JobState, Key, Lane, Priority, Tries, UniqueScope};
 use ergate_shared::{
     ending,
     key::QueueKey,
@@ -39,6 +39,7 @@ pub(crate) struct Entry {
     pub(crate) when: String,
     pub(crate) own_id: bool,
     pub(crate) unique: Option<(UniqueScope, String)>,
+    pub(crate) keys: Vec<Key>,
     pub(crate) window: Option<u64>,
     pub(crate) on_conflict: &'static str,
     pub(crate) expiry: Option<u64>,
@@ -107,6 +108,7 @@ impl Entry {
             when: String::new(),
             own_id: false,
             unique: None,
+            keys: Vec::new(),
             window: None,
             on_conflict: "keep",
             expiry: None,
@@ -139,6 +141,11 @@ impl Entry {
         self.unique(UniqueScope::Window, key)
     }
 
+    pub(crate) fn key(mut self, name: &str, value: impl ToString) -> Self {
+        self.keys.push(Key::new(name, value.to_string()).unwrap());
+        self
+    }
+
     pub(crate) fn replace(mut self) -> Self {
         self.on_conflict = "replace";
         self
@@ -148,6 +155,7 @@ impl Entry {
         self.when.is_empty()
             && !self.own_id
             && self.unique.is_none()
+            && self.keys.is_empty()
             && self.expiry.is_none()
             && self.priority == 5
     }
@@ -158,6 +166,7 @@ impl Entry {
             name: JobName::new(self.name).unwrap(),
             priority: Priority::new(self.priority).unwrap(),
             unique: self.unique.clone(),
+            lane: Lane::of(self.keys.clone()).unwrap(),
             expires: self.expiry.is_some(),
             enqueued_at: now,
             due_at: now,
@@ -183,11 +192,12 @@ impl Leased {
         }
     }
 
-    /// As a worker does: a job with a unique key that it lets go of at its end is told of apart.
+    /// As a worker does: a job with keys, or with a unique key that it lets go of at its end, is told of apart.
     pub(crate) fn complete(&self, result: &str) -> Settle {
-        let unique = JobRecord::decode(&self.record).unwrap().unique;
-        let kind = match unique {
+        let record = JobRecord::decode(&self.record).unwrap();
+        let kind = match record.unique {
             Some((UniqueScope::Started | UniqueScope::Finished, _)) => "complete",
+            _ if record.lane.is_some() => "complete",
             _ => "",
         };
         Settle { detail: result.to_owned(), ..self.settle(kind) }

@@ -7,7 +7,7 @@ use std::{path::PathBuf, time::Duration};
 use clap::{Args, ValueEnum};
 use ergate_client::{Client, Durability, Reached, Receipt, Unique};
 use ergate_shared::{
-    Backoff, JobId, JobName, JobState, Priority, QueueName, duration, record::LONGEST_UNIQUE_KEY,
+    Backoff, JobId, JobName, JobState, Key, Priority, QueueName, duration, record::LONGEST_UNIQUE_KEY,
 };
 use jiff::Timestamp;
 use serde_json::json;
@@ -72,6 +72,9 @@ pub(crate) struct Enqueue {
     /// A word to find it by; may be given several times
     #[arg(long, help_heading = "Job")]
     tag: Vec<String>,
+    /// What limits of the queue count it by, such as `account=acme`; may be given twice
+    #[arg(long, value_name = "NAME=VALUE", help_heading = "Job")]
+    key: Vec<Key>,
 
     /// Refuse it if another job holds this key
     #[arg(long, value_name = "KEY", value_parser = unique_key, help_heading = "Uniqueness")]
@@ -215,6 +218,9 @@ impl Enqueue {
         }
         if let Some(unique) = self.unique() {
             job = job.unique(unique);
+        }
+        for key in &self.key {
+            job = job.key(key.name().as_str(), key.value());
         }
         job.tags(&self.tag)
     }

@@ -1,5 +1,6 @@
 //! `ergate queue`: queues as a whole.
 
+mod keys;
 mod limit;
 mod show;
 
@@ -31,11 +32,13 @@ pub(crate) enum Queue {
     Pause(One),
     /// Hand out jobs again
     Resume(One),
+    /// What the keys of a queue's jobs are doing: how many wait, how many run, and what for
+    Keys(keys::Keys),
     /// Pause a queue and wait until nothing of it runs
     Drain(Drain),
     /// Delete all jobs in a state
     Purge(Purge),
-    /// Limit how many jobs run and start, and how many ended ones are kept; without options, show that
+    /// Limit how many jobs run and start, in all or per key, and how many ended ones are kept; without options, show that
     Limit(limit::Limits),
 }
 
@@ -44,6 +47,9 @@ pub(crate) enum Queue {
 pub(crate) struct One {
     /// Which queue
     queue: QueueName,
+    /// Only jobs with this key: `account=acme`; `acme` will do if the queue limits keys of one name
+    #[arg(long)]
+    key: Option<String>,
 }
 
 /// `ergate queue drain`.
@@ -75,7 +81,13 @@ impl Queue {
         match self {
             Self::List => list(&client, output).await,
             Self::Show(show) => show.run(&client, output).await,
-            Self::Pause(One { queue }) => {
+            Self::Pause(One { queue, key: Some(key) }) => {
+                keys::pause(&client, &queue, &key, true, output).await
+            }
+            Self::Resume(One { queue, key: Some(key) }) => {
+                keys::pause(&client, &queue, &key, false, output).await
+            }
+            Self::Pause(One { queue, key: None }) => {
                 let queue = maybe_new(&client, &queue).await?;
                 queue.pause().await?;
                 let name = queue.name();
@@ -84,7 +96,7 @@ impl Queue {
                     format!("{GREEN}✓{GREEN:#} queue {name} is paused {DIM}(go on with `ergate queue resume {name}`){DIM:#}"),
                 )
             }
-            Self::Resume(One { queue }) => {
+            Self::Resume(One { queue, key: None }) => {
                 let queue = maybe_new(&client, &queue).await?;
                 queue.resume().await?;
                 let name = queue.name();
@@ -93,6 +105,7 @@ impl Queue {
                     format!("{GREEN}✓{GREEN:#} queue {name} hands out jobs"),
                 )
             }
+            Self::Keys(keys) => keys.run(&client, output).await,
             Self::Drain(drain) => drain.run(&client, output).await,
             Self::Purge(purge) => purge.run(&client, output).await,
             Self::Limit(limits) => limits.run(&client, output).await,

@@ -4,10 +4,10 @@ use std::{collections::BTreeMap, time::Duration};
 
 use clap::Args;
 use ergate_client::{Client, Queue, Rate, Retention};
-use ergate_shared::{QueueName, duration};
+use ergate_shared::{KeyName, QueueName, duration};
 use serde_json::json;
 
-use super::maybe_new;
+use super::{keys, maybe_new};
 use crate::{
     exit::Refusal,
     output::{self, DIM, GREEN, Output},
@@ -24,11 +24,15 @@ type Settings = BTreeMap<String, String>;
 Examples:
   ergate queue limit mail --concurrency 10 --rate 100/1m --burst 20
   ergate queue limit mail --rate none
+  ergate queue limit mail --key account --concurrency 1 --spacing 45s
   ergate queue limit mail --keep-completed 0")]
 pub(crate) struct Limits {
     /// Which queue
     queue: QueueName,
 
+    /// Limit the jobs of each key of this name, not those of the whole queue
+    #[arg(long, value_name = "NAME", help_heading = "Limits")]
+    key: Option<KeyName>,
     /// Jobs of it that may run at once, over all workers, or `none`
     #[arg(long, value_name = "N", value_parser = values::count, help_heading = "Limits")]
     concurrency: Option<Limit<u32>>,
@@ -38,6 +42,9 @@ pub(crate) struct Limits {
     /// Jobs that may start at once after a pause, under a rate [default: 1]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), help_heading = "Limits")]
     burst: Option<u32>,
+    /// Time between the starts of two jobs of a key, or `none`
+    #[arg(long, value_name = "DURATION", value_parser = values::time, requires = "key", help_heading = "Limits")]
+    spacing: Option<Limit<Duration>>,
 
     /// Completed jobs to keep; 0 keeps none, and no results
     #[arg(long, value_name = "N", help_heading = RETENTION)]
@@ -90,6 +97,7 @@ impl Limits {
         self.concurrency.is_some()
             || self.rate.is_some()
             || self.burst.is_some()
+            || self.spacing.is_some()
             || self.retention() != Retention::default()
     }
 
@@ -102,6 +110,9 @@ impl Limits {
         if self.rate == Some(Limit(None)) && self.burst.is_some() {
             return Err(Refusal::usage("a burst needs a rate").into());
         }
+        if self.key.is_some() && self.retention() != Retention::default() {
+            return Err(Refusal::usage("retention is the queue's, not that of a key").into());
+        }
         let queue = maybe_new(client, &self.queue).await?;
         let changes = self.changes();
         if changes {
@@ -113,11 +124,24 @@ impl Limits {
         } else {
             String::new()
         };
-        output.either(&json!({"queue": self.queue, "settings": settings}), done + &page(&settings))
+        let limits = queue.limits().await?;
+        output.either(
+            &json!({"queue": self.queue, "settings": settings, "limits": limits}),
+            done + &page(&settings) + &keys::page(&limits),
+        )
     }
 
     /// The rate comes first, as it is the one that can turn out to be impossible.
     async fn set(&self, queue: &Queue) -> anyhow::Result<()> {
+        if let Some(name) = &self.key {
+            let changes = keys::Changes {
+                concurrency: self.concurrency.map(|Limit(most)| most),
+                rate: self.rate.map(|Limit(rate)| rate),
+                burst: self.burst,
+                spacing: self.spacing.map(|Limit(spacing)| spacing),
+            };
+            return changes.apply(queue, name).await;
+        }
         match (self.rate, self.burst) {
             (Some(Limit(rate)), burst) => {
                 queue.set_rate(rate.map(|rate| rate.burst(burst.unwrap_or(1)))).await?;

@@ -6,7 +6,7 @@ use ergate_client::{Client, JobView, Page, Queue, QueueStats};
 use ergate_shared::{JobState, QueueName};
 use serde_json::json;
 
-use super::{as_json, known, limit};
+use super::{as_json, keys, known, limit};
 use crate::{
     listing,
     output::{self, BOLD, Clock, DIM, Output, RED, YELLOW, of_state},
@@ -33,7 +33,8 @@ impl Show {
         let queue = known(client, &self.queue).await?;
         let stats = queue.stats().await?;
         let Some(state) = self.state else {
-            return output.either(&as_json(&self.queue, &stats), page(&self.queue, &stats));
+            let limits = keys::page(&queue.limits().await?);
+            return output.either(&as_json(&self.queue, &stats), page(&self.queue, &stats) + &limits);
         };
         let jobs = self.jobs(&queue, state).await?;
         if output.is_json() {
