@@ -8,6 +8,7 @@
 //! | [`name`], [`id`] | validated names of queues and jobs, ids of jobs and workers |
 //! | [`job`], [`backoff`], [`priority`], [`duration`] | what a job type declares |
 //! | [`record`], [`tries`], [`failure`], [`ending`], [`state`] | what Redis keeps about a job |
+//! | [`schedule`] | when something is started, and what becomes of times that were missed |
 //! | [`key`], [`script`] | every Redis key and every script |
 //! | [`stock`] | the jobs `ergate-worker` performs out of the box |
 
@@ -24,6 +25,7 @@ pub mod name;
 pub mod options;
 pub mod priority;
 pub mod record;
+pub mod schedule;
 pub mod script;
 pub mod state;
 pub mod stock;
@@ -34,10 +36,11 @@ pub use error::Error;
 pub use failure::{FailureKind, FailureRecord};
 pub use id::{JobId, WorkerId};
 pub use job::{Job, OnExhausted};
-pub use name::{JobName, Namespace, QueueName};
+pub use name::{JobName, Namespace, QueueName, ScheduleName};
 pub use options::JobOptions;
 pub use priority::Priority;
 pub use record::{JobRecord, UniqueScope};
+pub use schedule::Schedule;
 pub use state::JobState;
 pub use tries::Tries;
 

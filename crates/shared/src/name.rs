@@ -97,6 +97,8 @@ names! {
     QueueName = "queue name";
     /// The name of a job type, such as `send-welcome`.
     JobName = "job name";
+    /// The name of a schedule, such as `nightly`.
+    ScheduleName = "schedule name";
     /// What every Redis key of one Ergate installation begins with; default `ergate`.
     Namespace = "namespace";
 }
