@@ -17,6 +17,7 @@ mod list;
 mod queue;
 mod reconcile;
 mod registry;
+mod schedule;
 mod stats;
 mod stock;
 mod target;
@@ -35,5 +36,9 @@ pub use list::Page;
 pub use queue::{Queue, Rate, Retention};
 pub use reconcile::{Repairs, reconcile};
 pub use registry::{Order, QueueSlots, WorkerProcess};
+pub use schedule::{
+    Backfilled, Declared, KeptSchedule, MOST_BACKFILL, ScheduleHandle, ScheduleView, SetSchedule, Tick,
+    TickOptions,
+};
 pub use stats::QueueStats;
 pub use view::{JobView, Outcome};

@@ -42,6 +42,7 @@
 //! | look at a job, wait for it, cancel it | [`JobHandle`] |
 //! | pause, limit and list queues, redrive dead letters | [`Queue`], [`DeadLetters`] |
 //! | perform jobs | [`Worker`], [`Handler`], [`State`], [`Failure`], [`Verdict`] |
+//! | start jobs at times, in zones, every so often | [`Schedule`], [`ScheduleHandle`], [`CatchUp`], [`Overlap`] |
 //! | put code around every attempt | [`Middleware`] |
 //! | watch | [`Metrics`], [`Health`] |
 
@@ -49,14 +50,16 @@
 mod readme;
 
 pub use ergate_client::{
-    ATOMIC_BATCH, Cancelled as CancelRequest, Client, ClientBuilder, DeadLetters, Durability, Enqueue,
-    EnqueueAll, Error, Filter, JobHandle, JobView, OnConflict, Order, Outcome, Page, Queue, QueueSlots,
-    QueueStats, Rate, Reached, Receipt, Redriven, Repairs, Retention, ServerInfo, Unique, WorkerProcess,
-    reconcile,
+    ATOMIC_BATCH, Backfilled, Cancelled as CancelRequest, Client, ClientBuilder, DeadLetters, Durability,
+    Enqueue, EnqueueAll, Error, Filter, JobHandle, JobView, OnConflict, Order, Outcome, Page, Queue,
+    QueueSlots, QueueStats, Rate, Reached, Receipt, Redriven, Repairs, Retention, ScheduleHandle,
+    ScheduleView, ServerInfo, SetSchedule, Unique, WorkerProcess, reconcile,
 };
 pub use ergate_shared::{
     Backoff, DEFAULT_PAYLOAD_LIMIT, FailureKind, FailureRecord, Jitter, Job, JobId, JobName, JobOptions,
-    JobRecord, JobState, Namespace, OnExhausted, Priority, QueueName, Tries, UniqueScope, WorkerId, duration,
+    JobRecord, JobState, Namespace, OnExhausted, Priority, QueueName, Schedule, ScheduleName, Tries,
+    UniqueScope, WorkerId, duration,
+    schedule::{CatchUp, Cron, Every, Overlap, Recurrence, Zone},
     stock,
 };
 pub use ergate_worker::{
@@ -75,7 +78,8 @@ pub mod prelude {
     pub use serde::{Deserialize, Serialize};
 
     pub use crate::{
-        Attempt, Backoff, Cancelled, Client, Deadline, Failure, FromRef, Job, JobId, JobState, Log,
-        OnExhausted, Priority, Progress, Rate, Result, State, Unique, Verdict, Worker, shutdown_signal,
+        Attempt, Backoff, Cancelled, CatchUp, Client, Deadline, Failure, FromRef, Job, JobId, JobState, Log,
+        OnExhausted, Overlap, Priority, Progress, Rate, Result, Schedule, State, Unique, Verdict, Worker,
+        shutdown_signal,
     };
 }

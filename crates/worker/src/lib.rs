@@ -11,6 +11,7 @@
 //! | `pool` | slots that queues share |
 //! | `attempt`, `handler`, `extract`, `failure` | one attempt, from record to outcome |
 //! | `upkeep` | reaping, sweeping, reconciling |
+//! | `ticker` | starting what schedules want |
 //! | `metrics` | every metric |
 
 mod attempt;
@@ -33,6 +34,7 @@ mod route;
 mod shutdown;
 #[cfg(feature = "binary")]
 pub mod stock;
+mod ticker;
 mod turn;
 mod upkeep;
 mod waiter;
