@@ -30,6 +30,7 @@ mod progress;
 mod queues;
 mod retention;
 mod retries;
+mod schedules;
 mod shared_slots;
 mod shutdown;
 mod story;
