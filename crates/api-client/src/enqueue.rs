@@ -203,7 +203,7 @@ impl Enqueue {
     }
 
     /// Sets all that is said beyond what its type declares, and the version of its payload.
-    pub(crate) fn as_declared(mut self, options: JobOptions, version: u16) -> Self {
+    pub(crate) fn declared(mut self, options: JobOptions, version: u16) -> Self {
         (self.options, self.version) = (options, version);
         self
     }

@@ -231,7 +231,7 @@ impl Client {
             .enqueue_raw(job.queue, job.name, job.payload.get().to_owned())
             .id(id.as_str())
             .priority(job.priority)
-            .as_declared(job.options, job.version);
+            .declared(job.options, job.version);
         match job.expires_in_ms {
             Some(ms) => enqueue.expires_in(Duration::from_millis(ms)),
             None => enqueue,

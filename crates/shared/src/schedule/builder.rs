@@ -91,7 +91,7 @@ impl Schedule {
         let payload = serde_json::value::to_raw_value(&job)
             .map_err(|error| self.wrong(&format!("has a payload that is no JSON: {error}")));
         let target = || -> Result<Target, Error> {
-            Ok(Target::Job(JobTarget {
+            Ok(Target::Job(Box::new(JobTarget {
                 queue: QueueName::new(J::QUEUE)?,
                 name: JobName::new(J::NAME)?,
                 payload: payload?,
@@ -99,7 +99,7 @@ impl Schedule {
                 priority: J::PRIORITY,
                 options: JobOptions::default(),
                 expires_in_ms: None,
-            }))
+            })))
         };
         let target = target();
         Self { target: Some(target), ..self }
@@ -110,7 +110,7 @@ impl Schedule {
         let target = RawValue::from_string(payload.into())
             .map_err(|error| self.wrong(&format!("has a payload that is no JSON: {error}")))
             .map(|payload| {
-                Target::Job(JobTarget {
+                Target::Job(Box::new(JobTarget {
                     queue,
                     name,
                     payload,
@@ -118,7 +118,7 @@ impl Schedule {
                     priority: Priority::default(),
                     options: JobOptions::default(),
                     expires_in_ms: None,
-                })
+                }))
             });
         Self { target: Some(target), ..self }
     }

@@ -13,7 +13,7 @@ use crate::{Error, JobId, JobName, JobOptions, Priority, QueueName, ScheduleName
 #[serde(rename_all = "snake_case")]
 pub enum Target {
     /// A job, always with the same payload.
-    Job(JobTarget),
+    Job(Box<JobTarget>),
     /// A run of a durable function, with a made-up event `ergate/scheduled.timer`.
     Function(JobName),
 }
@@ -133,7 +133,7 @@ impl Target {
     ) -> Result<Starting, Error> {
         let id = self.id_from(occasion, nominal)?;
         let job = match self {
-            Self::Job(job) => job.clone(),
+            Self::Job(job) => job.as_ref().clone(),
             Self::Function(name) => JobTarget {
                 queue: self.queue()?,
                 name: name.clone(),
@@ -191,7 +191,7 @@ mod tests {
     }
 
     fn job() -> Target {
-        Target::Job(JobTarget {
+        Target::Job(Box::new(JobTarget {
             queue: QueueName::new("mail").unwrap(),
             name: JobName::new("report").unwrap(),
             payload: RawValue::from_string(r#"{"n":12345678901234567890123}"#.to_owned()).unwrap(),
@@ -199,7 +199,7 @@ mod tests {
             priority: Priority::Normal,
             options: JobOptions::default(),
             expires_in_ms: None,
-        })
+        }))
     }
 
     fn at(text: &str) -> Timestamp {

@@ -16,8 +16,8 @@ use crate::output::{GREEN, Output};
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  ergate schedule set nightly --cron '0 3 * * *' --zone Europe/Berlin --queue reports --job nightly-report
-  ergate schedule set pulse --every 5m --queue http --job http.request --payload '{\"url\": \"https://example.com/health\"}'
+  ergate schedule set nightly --cron '0 3 * * *' --zone Europe/Berlin --job nightly-report --into reports
+  ergate schedule set pulse --every 5m --job http.request --into http --payload '{\"url\": \"https://example.com/health\"}'
   ergate schedule set cleanup --cron @daily --function daily-cleanup --overlap skip")]
 #[command(group = ArgGroup::new("when").required(true).args(["cron", "every"]))]
 #[command(group = ArgGroup::new("what").required(true).args(["job", "function"]))]
@@ -38,11 +38,11 @@ pub(crate) struct Set {
     jitter: Duration,
 
     /// Start a job of this name
-    #[arg(long, value_name = "NAME", requires = "queue", help_heading = "What")]
+    #[arg(long, value_name = "NAME", requires = "into", help_heading = "What")]
     job: Option<JobName>,
     /// The queue the job goes to
     #[arg(long, conflicts_with = "function", help_heading = "What")]
-    queue: Option<QueueName>,
+    into: Option<QueueName>,
     /// The job's payload as JSON
     #[arg(
         long,
@@ -83,7 +83,7 @@ impl Set {
         if let Some(zone) = self.zone {
             set = set.zone(zone.as_str());
         }
-        set = match (self.function, self.job, self.queue) {
+        set = match (self.function, self.job, self.into) {
             (Some(function), ..) => set.function(function.as_str()),
             (None, Some(job), Some(queue)) => {
                 let mut set = set.raw_job(queue, job, self.payload);

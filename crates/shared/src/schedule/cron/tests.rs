@@ -206,7 +206,7 @@ fn by_looking(cron: &Cron, zone: &TimeZone, from: Timestamp, to: Timestamp) -> V
             let mut jumped = before + 1.minute();
             while jumped < shown {
                 comes |= seen.insert(jumped) && matches(jumped);
-                jumped = jumped + 1.minute();
+                jumped += 1.minute();
             }
             comes |= seen.insert(shown) && matches(shown);
         } else {
