@@ -10,7 +10,7 @@ COPY . .
 # `ergate-client` is named for its features; the programs get them with it.
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/src/target \
-    cargo build --profile dist --locked -p ergate-client -p ergate-worker -p ergate-cli --features tls,cluster,sentinel \
+    cargo build --profile dist --locked -p ergate-client -p ergate-worker -p ergate-cli --features tls,cluster,sentinel,bundled-zones \
  && install -D -t /image/usr/local/bin target/dist/ergate target/dist/ergate-worker
 
 # A root without shell and package manager: the programs, the libraries they name, certificates, and one user.

@@ -32,6 +32,7 @@ mod queues;
 mod retention;
 mod retries;
 mod runs;
+mod schedules;
 mod shared_slots;
 mod shutdown;
 mod story;

@@ -139,6 +139,17 @@ impl Batcher {
             .await
             .unwrap_or_else(|_| Err(Arc::new(Error::Server("the runtime is shutting down".to_owned()))))
     }
+
+    /// Puts jobs in with a call of their own, under a producer and a number that the caller keeps: whoever makes the same
+    /// call again within an hour changes nothing, even if the jobs have ended and are gone.
+    pub(crate) async fn submit_numbered(
+        &self,
+        drafts: &[Draft],
+        producer: &str,
+        number: u64,
+    ) -> Result<Vec<Taken>, Error> {
+        self.shared.send(&drafts.iter().collect::<Vec<_>>(), producer, number).await
+    }
 }
 
 impl Shared {
@@ -169,7 +180,8 @@ impl Shared {
 
     async fn flush(self: Arc<Self>) {
         while let Some((batch, number)) = self.next_batch() {
-            let outcome = self.send(&batch, number).await;
+            let drafts: Vec<_> = batch.iter().flat_map(|request| &request.drafts).collect();
+            let outcome = self.send(&drafts, &self.producer, number).await;
             match outcome {
                 Ok(mut taken) => {
                     for request in batch.into_iter().rev() {
@@ -188,14 +200,14 @@ impl Shared {
     }
 
     /// Sends one call until it is answered or the deadline is over.
-    async fn send(&self, batch: &[Request], number: u64) -> Result<Vec<Taken>, Error> {
+    async fn send(&self, drafts: &[&Draft], producer: &str, number: u64) -> Result<Vec<Taken>, Error> {
         let started = Instant::now();
         let mut pause = Duration::from_millis(20);
-        let drafts = || batch.iter().flat_map(|request| &request.drafts);
+        let drafts = || drafts.iter().copied();
         let mut call = script::JOB_ENQUEUE
             .on(&self.keys)
             .arg("")
-            .arg(&self.producer)
+            .arg(producer)
             .number(number)
             .number(drafts().filter(|draft| draft.special.is_none()).count() as u64);
         for draft in drafts().filter(|draft| draft.special.is_none()) {

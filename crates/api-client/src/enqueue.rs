@@ -226,6 +226,12 @@ impl Enqueue {
         self
     }
 
+    /// Sets all that is said beyond what its type declares, and the version of its payload.
+    pub(crate) fn declared(mut self, options: JobOptions, version: u16) -> Self {
+        (self.options, self.version) = (options, version);
+        self
+    }
+
     /// Sets what becomes of it after its last attempt; default: what its type declares.
     pub fn on_exhausted(mut self, then: OnExhausted) -> Self {
         self.options.on_exhausted = Some(then);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ergate_shared::{JobId, JobState, QueueName, duration};
+use ergate_shared::{JobId, JobState, QueueName, ScheduleName, duration};
 use redis::{ErrorKind, RedisError, ServerErrorKind};
 
 /// An error of [`Client`](crate::Client) and what it hands out.
@@ -69,6 +69,12 @@ pub enum Error {
         queue: QueueName,
         /// Which job.
         id: JobId,
+    },
+    /// No such schedule.
+    #[error("there is no schedule {name}")]
+    NoSchedule {
+        /// Which schedule.
+        name: ScheduleName,
     },
     /// The job is in a state in which that cannot be done.
     #[error("job {id} is {state} and cannot be {action}")]
@@ -144,9 +150,9 @@ impl Error {
         matches!(self, Self::Redis { source, .. } if says(source, "OOM"))
     }
 
-    /// Whether the job or queue asked for does not exist.
+    /// Whether the job, queue or schedule asked for does not exist.
     pub fn is_not_found(&self) -> bool {
-        matches!(self, Self::NotFound { .. })
+        matches!(self, Self::NotFound { .. } | Self::NoSchedule { .. })
     }
 
     /// What to do about it, when that is known: one line for people.
@@ -158,6 +164,7 @@ impl Error {
             Self::Redis { source, .. } if says(source, "NOPERM") => "give the user the rights README.md lists under \"ACL\"".to_owned(),
             Self::Redis { .. } if self.is_out_of_memory() => "raise maxmemory, or purge completed and dead jobs".to_owned(),
             Self::NotFound { queue, .. } => format!("list what is there with `ergate queue show {queue} --state completed`"),
+            Self::NoSchedule { .. } => "list those there are with `ergate schedule list`".to_owned(),
             Self::Duplicate { holder, .. } => format!("look at the holder with `ergate job show`, id {holder}, or choose another key"),
             _ => return None,
         })

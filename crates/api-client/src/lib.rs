@@ -21,6 +21,7 @@ mod reconcile;
 mod recording;
 mod registry;
 mod run;
+mod schedule;
 mod stats;
 mod stock;
 mod target;
@@ -43,5 +44,9 @@ pub use reconcile::{Repairs, reconcile};
 pub use recording::{Outbox, RecordedJob};
 pub use registry::{Order, QueueSlots, WorkerProcess};
 pub use run::{INVOKED, RunHandle};
+pub use schedule::{
+    Backfilled, Declared, KeptSchedule, MOST_BACKFILL, ScheduleHandle, ScheduleView, SetSchedule, Tick,
+    TickOptions,
+};
 pub use stats::QueueStats;
 pub use view::{JobView, Outcome};

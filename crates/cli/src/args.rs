@@ -18,7 +18,7 @@ const ABOUT: &str = "Durable jobs on Redis: enqueue, inspect and operate";
 const AFTER: &str = "\
 Every option is also an environment variable: --keep-dead is ERGATE_KEEP_DEAD. Durations read 45s, 1h30m, 7d.
 
-Exit codes: 0 done · 1 failed · 2 usage, nothing was changed · 3 Redis cannot be reached · 4 no such job, queue or worker";
+Exit codes: 0 done · 1 failed · 2 usage, nothing was changed · 3 Redis cannot be reached · 4 no such job, queue, schedule or worker";
 
 const STYLES: styling::Styles = styling::Styles::styled()
     .header(styling::AnsiColor::Green.on_default().bold())

@@ -9,6 +9,7 @@ mod function;
 mod job;
 mod queue;
 mod run;
+mod schedule;
 mod shell;
 mod worker;
 
@@ -40,6 +41,9 @@ pub(crate) enum Verb {
     /// Look at dead letters, send them back or delete them
     #[command(subcommand)]
     Dead(dead::Dead),
+    /// Look at schedules, run, pause and preview them, fill in what was missed, set them
+    #[command(subcommand)]
+    Schedule(schedule::Schedule),
     /// Check Redis and the queues on it; ends with 1 if something may lose work
     Doctor(doctor::Doctor),
     /// Measure how fast this Redis is for Ergate, in a namespace that is deleted afterwards
@@ -77,6 +81,7 @@ pub(crate) async fn run(
         Verb::Function(function) => function.run(connection, output).await,
         Verb::Run(run) => run.run(connection, output).await,
         Verb::Dead(dead) => dead.run(connection, output).await,
+        Verb::Schedule(schedule) => schedule.run(connection, output).await,
         Verb::Doctor(doctor) => doctor.run(connection, output).await,
         Verb::Bench(bench) => bench.run(connection, output).await,
         Verb::Completions(completions) => completions.run(),

@@ -6,7 +6,7 @@
 //! | 1 | failed |
 //! | 2 | usage: bad names, options or payloads; nothing was changed |
 //! | 3 | Redis cannot be reached, or does not answer |
-//! | 4 | no such job, queue or worker |
+//! | 4 | no such job, queue, schedule or worker |
 
 use std::{fmt, io, process::ExitCode};
 
@@ -175,6 +175,10 @@ fn contract_code(error: &ergate_shared::Error) -> Code {
         | Error::Priority(_)
         | Error::Duration { .. }
         | Error::Backoff(_)
+        | Error::Cron { .. }
+        | Error::Zone { .. }
+        | Error::Policy { .. }
+        | Error::Schedule { .. }
         | Error::State(_) => Code::Usage,
         _ => Code::Failed,
     }

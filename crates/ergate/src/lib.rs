@@ -44,6 +44,7 @@
 //! | limit jobs by what they have in common | [`Limit`], [`Key`], [`Enqueue::key`] |
 //! | perform jobs | [`Worker`], [`Handler`], [`State`], [`Failure`], [`Verdict`] |
 //! | write durable functions: steps, sleeps | [`Function`], [`Step`], [`RunHandle`] |
+//! | start jobs at times, in zones, every so often | [`Schedule`], [`ScheduleHandle`], [`CatchUp`], [`Overlap`] |
 //! | put code around every attempt | [`Middleware`] |
 //! | watch | [`Metrics`], [`Health`] |
 
@@ -51,15 +52,18 @@
 mod readme;
 
 pub use ergate_client::{
-    ATOMIC_BATCH, Cancelled as CancelRequest, Client, ClientBuilder, DeadLetters, Durability, Enqueue,
-    EnqueueAll, Error, Filter, JobHandle, JobView, KeyLimit, KeyStats, Limit, OnConflict, Order, Outcome,
-    Page, Queue, QueueSlots, QueueStats, Rate, Reached, Receipt, Redriven, Repairs, Retention, RunHandle,
-    ServerInfo, Unique, WaitsFor, WorkerProcess, reconcile,
+    ATOMIC_BATCH, Backfilled, Cancelled as CancelRequest, Client, ClientBuilder, DeadLetters, Durability,
+    Enqueue, EnqueueAll, Error, Filter, JobHandle, JobView, KeyLimit, KeyStats, Limit, OnConflict, Order,
+    Outcome, Page, Queue, QueueSlots, QueueStats, Rate, Reached, Receipt, Redriven, Repairs, Retention,
+    RunHandle, ScheduleHandle, ScheduleView, ServerInfo, SetSchedule, Unique, WaitsFor, WorkerProcess,
+    reconcile,
 };
 pub use ergate_shared::{
     Backoff, DEFAULT_PAYLOAD_LIMIT, Event, EventRecord, FailureKind, FailureRecord, Jitter, Job, JobId,
     JobName, JobOptions, JobRecord, JobState, Key, KeyName, Lane, Namespace, OnExhausted, Priority,
-    QueueName, Tries, UniqueScope, WorkerId, duration, run, stock,
+    QueueName, Schedule, ScheduleName, Tries, UniqueScope, WorkerId, duration, run,
+    schedule::{CatchUp, Cron, Every, Overlap, Recurrence, Zone},
+    stock,
 };
 pub use ergate_worker::{
     Attempt, BlockingHandler, Cancelled, Context, DeadLetter, Deadline, Ended, Error as WorkerError, Failure,
@@ -84,8 +88,8 @@ pub mod prelude {
     pub use serde::{Deserialize, Serialize};
 
     pub use crate::{
-        Attempt, Backoff, Cancelled, Client, Deadline, Event, Failure, FromRef, Function, Job, JobId,
-        JobState, Limit, Log, OnExhausted, Priority, Progress, Rate, Result, State, Step, Unique, Verdict,
-        Worker, shutdown_signal,
+        Attempt, Backoff, Cancelled, CatchUp, Client, Deadline, Event, Failure, FromRef, Function, Job,
+        JobId, JobState, Limit, Log, OnExhausted, Overlap, Priority, Progress, Rate, Result, Schedule, State,
+        Step, Unique, Verdict, Worker, shutdown_signal,
     };
 }

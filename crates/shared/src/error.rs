@@ -30,6 +30,40 @@ pub enum Error {
         "backoff {0:?} is not like fixed:10s, exponential:1s, exponential:1s..1h, linear:5s, table:1s,1m,1h or none"
     )]
     Backoff(String),
+    /// A cron expression that cannot be read, or never comes.
+    #[error("cron expression {expression:?} {problem}")]
+    Cron {
+        /// The expression as it was given.
+        expression: String,
+        /// Which field is wrong and why, and what it may be.
+        problem: String,
+    },
+    /// A time zone nobody knows here.
+    #[error("time zone {name:?} {problem}")]
+    Zone {
+        /// The name as it was given.
+        name: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// A policy that does not exist.
+    #[error("{what} {value:?} is not one of {known}")]
+    Policy {
+        /// Which kind of policy.
+        what: &'static str,
+        /// The text as it was given.
+        value: String,
+        /// Those there are.
+        known: &'static str,
+    },
+    /// A schedule that cannot work.
+    #[error("schedule {name} {problem}")]
+    Schedule {
+        /// Which schedule.
+        name: String,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// A state name that does not exist.
     #[error("state {0:?} is not one of scheduled, ready, leased, completed, cancelled, dead")]
     State(String),

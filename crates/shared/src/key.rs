@@ -170,9 +170,62 @@ impl RegistryKeys {
     }
 }
 
+/// The keys that concern schedules, all of them in one slot.
+#[derive(Debug, Clone)]
+pub struct ScheduleKeys {
+    /// Hash: name → what was declared, JSON.
+    pub definitions: String,
+    /// Hash: name → how far it is, JSON.
+    pub states: String,
+    /// Sorted set: names by when somebody must look at them.
+    pub due: String,
+    /// Sorted set: names of those that code set, by when a worker last declared them.
+    pub declared: String,
+    /// Sorted set: names of those that no worker declares any more, by since when.
+    pub retired: String,
+}
+
+impl ScheduleKeys {
+    /// The keys of `namespace`.
+    pub fn new(namespace: &Namespace) -> Self {
+        let key = |name| format!("{namespace}:{{schedules}}:{name}");
+        Self {
+            definitions: key("definitions"),
+            states: key("states"),
+            due: key("due"),
+            declared: key("declared"),
+            retired: key("retired"),
+        }
+    }
+
+    /// One key, by the name scripts know it by.
+    pub(crate) fn named(&self, name: &str) -> &str {
+        match name {
+            "definitions" => &self.definitions,
+            "states" => &self.states,
+            "due" => &self.due,
+            "declared" => &self.declared,
+            _ => &self.retired,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_key_of_schedules_is_one_of_a_queue_of_that_name() {
+        let namespace = Namespace::default();
+        let queue = QueueKeys::new(&namespace, &QueueName::new("schedules").unwrap());
+        let schedules = ScheduleKeys::new(&namespace);
+
+        for name in ["definitions", "states", "due", "declared", "retired"] {
+            let key = schedules.named(name);
+            assert_eq!(key, format!("ergate:{{schedules}}:{name}"));
+            assert!(QueueKey::all().all(|other| queue.get(other) != key), "{key}");
+        }
+    }
 
     #[test]
     fn every_key_of_a_queue_has_the_queue_as_hash_tag() {

@@ -10,6 +10,7 @@
 //! | [`lane`] | the keys of a job that limits are kept by |
 //! | [`record`], [`tries`], [`failure`], [`ending`], [`state`] | what Redis keeps about a job |
 //! | [`event`], [`function`], [`run`] | events, what functions take, what a run has done so far |
+//! | [`schedule`] | when something is started, and what becomes of times that were missed |
 //! | [`key`], [`script`] | every Redis key and every script |
 //! | [`stock`] | the jobs `ergate-worker` performs out of the box |
 
@@ -30,6 +31,7 @@ pub mod options;
 pub mod priority;
 pub mod record;
 pub mod run;
+pub mod schedule;
 pub mod script;
 pub mod state;
 pub mod stock;
@@ -43,11 +45,12 @@ pub use function::{FunctionInput, Trigger};
 pub use id::{JobId, WorkerId};
 pub use job::{Job, OnExhausted};
 pub use lane::{Key, Lane};
-pub use name::{FunctionName, JobName, KeyName, Namespace, QueueName};
+pub use name::{FunctionName, JobName, KeyName, Namespace, QueueName, ScheduleName};
 pub use options::JobOptions;
 pub use priority::Priority;
 pub use record::{JobRecord, UniqueScope};
 pub use run::RunInput;
+pub use schedule::Schedule;
 pub use state::JobState;
 pub use tries::Tries;
 

@@ -101,6 +101,8 @@ names! {
     FunctionName = "function name";
     /// The name of a key that limits are kept by, such as `account`.
     KeyName = "key name";
+    /// The name of a schedule, such as `nightly`.
+    ScheduleName = "schedule name";
     /// What every Redis key of one Ergate installation begins with; default `ergate`.
     Namespace = "namespace";
 }

@@ -5,7 +5,7 @@
 
 use std::sync::LazyLock;
 
-use crate::key::{QueueKey, QueueKeys, RegistryKeys};
+use crate::key::{QueueKey, QueueKeys, RegistryKeys, ScheduleKeys};
 
 /// A script, ready to be sent.
 #[derive(Debug)]
@@ -64,6 +64,12 @@ impl Script {
 
     /// A call on the registry.
     pub fn on_registry(&'static self, keys: &RegistryKeys) -> Call {
+        let keys = self.keys.iter().map(|key| keys.named(key).to_owned()).collect();
+        Call { script: self, keys, bytes: Vec::new(), ends: Vec::new() }
+    }
+
+    /// A call on the schedules.
+    pub fn on_schedules(&'static self, keys: &ScheduleKeys) -> Call {
         let keys = self.keys.iter().map(|key| keys.named(key).to_owned()).collect();
         Call { script: self, keys, bytes: Vec::new(), ends: Vec::new() }
     }
@@ -191,6 +197,16 @@ scripts! {
     RUN_DELIVER = "run/deliver";
     /// Writes what runs have done into their journals.
     RUN_RECORD = "run/record";
+    /// Tells what is kept about schedules.
+    SCHEDULE_READ = "schedule/read";
+    /// Deletes schedules.
+    SCHEDULE_REMOVE = "schedule/remove";
+    /// Writes a schedule down.
+    SCHEDULE_SET = "schedule/set";
+    /// Takes schedules from one state to the next.
+    SCHEDULE_STEP = "schedule/step";
+    /// Hands out schedules that are due.
+    SCHEDULE_TICK = "schedule/tick";
     /// Extends all leases of a worker.
     WORKER_HEARTBEAT = "worker/heartbeat";
     /// Enters a worker into a queue.
@@ -220,7 +236,9 @@ mod tests {
 
     #[test]
     fn every_key_a_script_names_exists() {
-        for script in Script::all().filter(|script| !script.name.starts_with("registry/")) {
+        let of_queues =
+            |script: &&Script| !["registry/", "schedule/"].iter().any(|area| script.name.starts_with(area));
+        for script in Script::all().filter(of_queues) {
             assert_eq!(
                 script.queue_keys.len(),
                 script.keys.len(),

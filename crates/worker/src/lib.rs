@@ -12,6 +12,7 @@
 //! | `attempt`, `handler`, `extract`, `failure` | one attempt, from record to outcome |
 //! | `function`, `step`, `run` | durable functions: declaring them, their steps, performing their runs |
 //! | `upkeep` | reaping, sweeping, reconciling |
+//! | `ticker` | starting what schedules want |
 //! | `metrics` | every metric |
 
 mod attempt;
@@ -39,6 +40,7 @@ mod step;
 pub mod stock;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod ticker;
 mod turn;
 mod upkeep;
 mod waiter;

@@ -6,7 +6,7 @@ use std::{
 };
 
 use ergate_client::Client;
-use ergate_shared::{QueueName, clock};
+use ergate_shared::{QueueName, ScheduleName, clock};
 use prometheus::{
     GaugeVec, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
 };
@@ -31,6 +31,8 @@ struct Inner {
     buried: IntCounterVec,
     repairs: IntCounterVec,
     data_replaced: IntCounter,
+    schedule_times: IntCounterVec,
+    schedule_lateness: HistogramVec,
     enqueued: IntCounterVec,
     duplicates: IntCounterVec,
     in_queue: HistogramVec,
@@ -152,6 +154,17 @@ impl Metrics {
                 "Jobs not enqueued because of their id or unique key.",
                 queue,
             )?,
+            schedule_times: counter(
+                "ergate_schedule_times_total",
+                "Times of schedules that came, by what became of them: started, missed or skipped.",
+                &["schedule", "outcome"],
+            )?,
+            schedule_lateness: histogram(
+                "ergate_schedule_lateness_seconds",
+                "From the time of a schedule, jitter included, to the start of its job.",
+                &["schedule"],
+                SECONDS,
+            )?,
             in_queue: histogram(
                 "ergate_job_time_in_queue_seconds",
                 "From enqueued or due to started.",
@@ -261,6 +274,16 @@ impl Metrics {
 
     pub(crate) fn repaired(&self, queue: &QueueName, repairs: u64) {
         self.inner.repairs.with_label_values(&[queue.as_str()]).inc_by(repairs);
+    }
+
+    pub(crate) fn schedule_times(&self, schedule: &ScheduleName, outcome: &str, times: u64) {
+        if times > 0 {
+            self.inner.schedule_times.with_label_values(&[schedule.as_str(), outcome]).inc_by(times);
+        }
+    }
+
+    pub(crate) fn schedule_late(&self, schedule: &ScheduleName, late: Duration) {
+        self.inner.schedule_lateness.with_label_values(&[schedule.as_str()]).observe(late.as_secs_f64());
     }
 
     pub(crate) fn data_replaced(&self) {

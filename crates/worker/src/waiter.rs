@@ -21,6 +21,8 @@ const MARGIN: Duration = Duration::from_secs(2);
 const PAUSE: Duration = Duration::from_millis(200);
 /// What a worker calls itself with, to have the waiter look at its queues again.
 const LOOK_AGAIN: &str = "0";
+/// What it is called with when schedules were changed.
+const LOOK_AT_SCHEDULES: &str = "2";
 
 /// A queue as its waiter sees it.
 #[derive(Debug)]
@@ -64,8 +66,8 @@ pub(crate) async fn call(client: &Client, seat: &Seat, worker: &WorkerId) {
     }
 }
 
-/// Waits for ever; dropped when the worker stops.
-pub(crate) async fn run(client: Client, beds: Vec<Arc<Bed>>, heartbeat: Arc<Notify>) {
+/// Waits for ever, and passes calls on to the heartbeat and the ticker; dropped when the worker stops.
+pub(crate) async fn run(client: Client, beds: Vec<Arc<Bed>>, heartbeat: Arc<Notify>, ticker: Arc<Notify>) {
     let mut connection = None;
     loop {
         let mut block = redis::cmd("BLPOP");
@@ -101,8 +103,12 @@ pub(crate) async fn run(client: Client, beds: Vec<Arc<Bed>>, heartbeat: Arc<Noti
                 let Some((_, bed)) = keys.iter().find(|(known, _)| *known == key) else { continue };
                 if key == bed.seat.keys.get(QueueKey::wake) {
                     woken(&client, bed).await;
-                } else if marker != LOOK_AGAIN {
-                    heartbeat.notify_one();
+                } else {
+                    match marker.as_str() {
+                        LOOK_AGAIN => {}
+                        LOOK_AT_SCHEDULES => ticker.notify_one(),
+                        _ => heartbeat.notify_one(),
+                    }
                 }
             }
             Err(error) => {

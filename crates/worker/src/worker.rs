@@ -8,7 +8,11 @@ use std::{
 };
 
 use ergate_client::{Client, Limit, WorkerProcess};
-use ergate_shared::{Job, QueueName, function::QUEUE_PREFIX};
+use ergate_shared::{
+    Job, QueueName, Schedule, ScheduleName,
+    function::QUEUE_PREFIX,
+    schedule::{Origin, ScheduleSpec},
+};
 use tokio::sync::{Notify, watch};
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
@@ -21,6 +25,7 @@ use crate::{
     pool::Pool,
     queue_loop::{DeadHook, Parts, QueueLoop},
     route::{Route, Routes},
+    ticker::Ticker,
     upkeep::Upkeep,
     waiter::{self, Bed},
 };
@@ -65,6 +70,7 @@ pub struct Worker<S = ()> {
     /// By queue: each function has its own.
     functions: HashMap<String, Route>,
     layers: Vec<Arc<dyn Layer>>,
+    schedules: Vec<(ScheduleName, ScheduleSpec)>,
     problems: Vec<String>,
     lease: Duration,
     shutdown_deadline: Duration,
@@ -95,6 +101,7 @@ impl<S: Send + Sync + 'static> Worker<S> {
             routes: HashMap::new(),
             functions: HashMap::new(),
             layers: Vec::new(),
+            schedules: Vec::new(),
             problems: Vec::new(),
             lease: Duration::from_secs(15),
             shutdown_deadline: Duration::from_secs(25),
@@ -176,6 +183,35 @@ impl<S: Send + Sync + 'static> Worker<S> {
             return self;
         }
         self.queue(&queue, slots)
+    }
+
+    /// Declares a schedule: it is set when the worker starts, and kept as long as any worker declares it.
+    ///
+    /// What it starts goes to a queue like everything else; this worker need not work on it. When no worker has declared
+    /// it for two minutes it is *retired*: it starts nothing, keeps its state, and goes on with it when it is
+    /// declared again. One of the same name that was set by hand goes before it.
+    ///
+    /// ```
+    /// # use ergate_worker::Worker;
+    /// # use ergate_client::Client;
+    /// # use ergate_shared::{Job, Schedule};
+    /// # #[derive(serde::Serialize, serde::Deserialize)] struct Nightly;
+    /// # impl Job for Nightly { const NAME: &str = "nightly"; }
+    /// # fn example(client: Client) -> Worker {
+    /// Worker::new(client, ())
+    ///     .queue("default", 20)
+    ///     .schedule(Schedule::cron("nightly", "0 3 * * *").zone("Europe/Berlin").job(Nightly))
+    /// # }
+    /// ```
+    pub fn schedule(mut self, schedule: Schedule) -> Self {
+        match schedule.build(Origin::Code) {
+            Ok((name, _)) if self.schedules.iter().any(|(known, _)| *known == name) => {
+                self.problems.push(format!("schedule {name} is declared twice"));
+            }
+            Ok(built) => self.schedules.push(built),
+            Err(error) => self.problems.push(error.to_string()),
+        }
+        self
     }
 
     /// Puts code around every attempt, at a job or a run; the first layer is the outermost.
@@ -338,10 +374,19 @@ impl<S: Send + Sync + 'static> Worker<S> {
         } else {
             vec![beds]
         };
+        let poke_ticker = Arc::new(Notify::new());
         for beds in groups {
-            let waiting = waiter::run(self.client.clone(), beds, Arc::clone(&poke));
+            let waiting = waiter::run(self.client.clone(), beds, Arc::clone(&poke), Arc::clone(&poke_ticker));
             helpers.spawn(end.clone().run_until_cancelled_owned(waiting));
         }
+        let ticker = Ticker::new(
+            self.client.clone(),
+            std::mem::take(&mut self.schedules),
+            self.lease,
+            metrics.clone(),
+            poke_ticker,
+        );
+        helpers.spawn(end.clone().run_until_cancelled_owned(ticker.run()));
         let (orders, mut ordered) = watch::channel(String::new());
         let (phase, phases) = watch::channel("running");
         self.health.start(&seats);

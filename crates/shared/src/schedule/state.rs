@@ -1,0 +1,525 @@
+//! How far a schedule is, and what is to be done about it: pure functions of what is kept and what time it is.
+//!
+//! What is due is done in three steps, each of which may be repeated by anybody and changes nothing then. First a
+//! [`Plan`] is made and written down; whoever comes second follows it. Then it is carried out: jobs are started under
+//! ids and numbers that the plan has. Then the plan is replaced by what it leads to. So a process may die at any
+//! instruction, and two may do the same at the same time.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    CatchUp, Overlap, ScheduleSpec, Starting,
+    policy::{MOST_CAUGHT_UP, ON_TIME},
+};
+use crate::{Error, JobId, QueueName, ScheduleName};
+
+/// How soon others carry out a plan whose maker has died.
+const CARRIED_OUT_WITHIN: Duration = Duration::from_secs(2);
+/// How soon one looks again whether a job has ended that a held time waits for, if no message about its end comes.
+const LOOK_AGAIN: Duration = Duration::from_secs(5);
+
+/// How far a schedule is. Only ever replaced as a whole, by somebody who read it before.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ScheduleState {
+    /// Made up when the schedule was first set: tells it from an earlier one of the same name.
+    pub birth: String,
+    /// How often it was set.
+    pub revision: u64,
+    /// The next time, in ms since the epoch; `None` if there is none any more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub awaited: Option<u64>,
+    /// A time that waits until the last job has ended, in ms since the epoch.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub held: Option<u64>,
+    /// Since when it is paused, in ms since the epoch.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub paused_at: Option<u64>,
+    /// What is being done about times that were due.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub plan: Option<Plan>,
+    /// What it last started for one of its times.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last: Option<Started>,
+    /// What somebody last had it start out of turn.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub by_hand: Option<Started>,
+    /// How many jobs it has been decided to start, in all.
+    pub starts: u64,
+    /// What became of its times.
+    pub counts: Counts,
+    /// What later releases add; kept through a round trip.
+    #[serde(flatten)]
+    pub unknown: serde_json::Map<String, serde_json::Value>,
+}
+
+/// What became of the times of a schedule.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Counts {
+    /// Times for which something was started.
+    pub started: u64,
+    /// Times that passed while nobody could start anything, and were not made up; at most a thousand are counted at once.
+    pub missed: u64,
+    /// Times passed over because the last job had not ended.
+    pub skipped: u64,
+}
+
+/// What is being done about times that were due.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Plan {
+    /// What is to be started, oldest first.
+    pub starts: Vec<Start>,
+    /// Whether what was started last is to be cancelled before.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub cancel: bool,
+    /// The time that then waits until the last job has ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub held: Option<u64>,
+    /// The next time after that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub awaited: Option<u64>,
+    /// Times that were missed and are not made up.
+    pub missed: u64,
+    /// Times that are passed over because the last job has not ended.
+    pub skipped: u64,
+}
+
+/// One job to be started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Start {
+    /// One more than that of the start before: by it the queue tells a repeated call.
+    pub number: u64,
+    /// The time it is for, in ms since the epoch.
+    pub nominal: u64,
+}
+
+/// A job that was started.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Started {
+    /// The time it was for, in ms since the epoch.
+    pub nominal: u64,
+    /// When it was started, in ms since the epoch.
+    pub at: u64,
+    /// The queue it is in.
+    pub queue: QueueName,
+    /// Its id.
+    pub job: JobId,
+}
+
+impl ScheduleState {
+    /// The state of a schedule that is set at `now`, in ms since the epoch, for the first time.
+    pub fn new(birth: String, spec: &ScheduleSpec, now: u64) -> Self {
+        Self { birth, ..Self::default() }.set(spec, now)
+    }
+
+    /// The state once another definition holds from `now` on.
+    #[must_use]
+    pub fn set(self, spec: &ScheduleSpec, now: u64) -> Self {
+        Self { revision: self.revision + 1, held: None, awaited: next(spec, now), ..self }
+    }
+
+    /// The state once it is paused; one that is paused stays so since then.
+    #[must_use]
+    pub fn paused(self, now: u64) -> Self {
+        Self { paused_at: self.paused_at.or(Some(now)), ..self }
+    }
+
+    /// The state once it goes on: what passed while it was paused is not made up.
+    #[must_use]
+    pub fn resumed(self, spec: &ScheduleSpec, now: u64) -> Self {
+        if self.paused_at.is_none() {
+            return self;
+        }
+        Self { paused_at: None, held: None, awaited: next(spec, now), ..self }
+    }
+
+    /// Reads a state as it is kept.
+    ///
+    /// # Errors
+    /// [`Error::Schedule`] for one this release does not understand.
+    pub fn read(name: &ScheduleName, text: &str) -> Result<Self, Error> {
+        serde_json::from_str(text).map_err(|error| Error::Schedule {
+            name: name.to_string(),
+            problem: format!("has a state that cannot be read: {error}"),
+        })
+    }
+
+    /// The text that is kept.
+    pub fn write(&self) -> String {
+        serde_json::to_string(self).expect("names and numbers always serialise")
+    }
+
+    /// When somebody must look at it, in ms since the epoch; `None`: not before it is changed.
+    pub fn due(&self, name: &ScheduleName, spec: &ScheduleSpec, now: u64) -> Option<u64> {
+        if self.plan.is_some() {
+            return Some(now + CARRIED_OUT_WITHIN.as_millis() as u64);
+        }
+        if self.paused_at.is_some() {
+            return None;
+        }
+        let awaited = self.awaited.map(|awaited| ms(spec.due(name, at(awaited))));
+        let held = self.held.map(|_| now + LOOK_AGAIN.as_millis() as u64);
+        awaited.into_iter().chain(held).min()
+    }
+
+    /// What it started that may not have ended yet.
+    pub fn started(&self) -> impl Iterator<Item = &Started> {
+        self.last.iter().chain(&self.by_hand)
+    }
+
+    /// What is to be done at `now`, given whether something it started is still `busy`; `None` if nothing is.
+    pub fn plan(&self, name: &ScheduleName, spec: &ScheduleSpec, now: u64, busy: bool) -> Option<Plan> {
+        let due = self.times_due(name, spec, now);
+        if self.paused_at.is_some() || (due.is_empty() && (self.held.is_none() || busy)) {
+            return None;
+        }
+        let mut wanted = due.clone();
+        if spec.catch_up == CatchUp::Skip {
+            let too_late =
+                |time: u64| now.saturating_sub(ms(spec.due(name, at(time)))) > ON_TIME.as_millis() as u64;
+            wanted.retain(|time| !too_late(*time));
+        }
+        let wanted = wanted.split_off(wanted.len().saturating_sub(spec.catch_up.most() as usize));
+        let missed = (due.len() - wanted.len()) as u64;
+        let (starts, held, skipped) = overlapping(spec.overlap, wanted, self.held, busy);
+        Some(Plan {
+            cancel: busy && spec.overlap == Overlap::CancelRunning && !starts.is_empty(),
+            starts: starts
+                .into_iter()
+                .zip(self.starts + 1..)
+                .map(|(nominal, number)| Start { number, nominal })
+                .collect(),
+            held,
+            awaited: match due.last() {
+                Some(last) => next(spec, *last),
+                None => self.awaited,
+            },
+            missed,
+            skipped,
+        })
+    }
+
+    /// The times that are due, oldest first: the awaited one, and of those that passed meanwhile the last thousand.
+    fn times_due(&self, name: &ScheduleName, spec: &ScheduleSpec, now: u64) -> Vec<u64> {
+        let is_due = |time: u64| ms(spec.due(name, at(time))) <= now;
+        let Some(awaited) = self.awaited.filter(|time| is_due(*time)) else { return Vec::new() };
+        let later = spec.recurrence.last(at(awaited), at(now), MOST_CAUGHT_UP as usize);
+        let mut times: Vec<_> = std::iter::once(awaited).chain(later.into_iter().map(ms)).collect();
+        // Jitter may put off the last of them beyond now.
+        while times.last().is_some_and(|time| !is_due(*time)) {
+            times.pop();
+        }
+        times
+    }
+
+    /// The state once `plan` is written down.
+    #[must_use]
+    pub fn planned(self, plan: Plan) -> Self {
+        let starts = plan.starts.last().map_or(self.starts, |start| start.number);
+        Self { plan: Some(plan), starts, ..self }
+    }
+
+    /// The state once its plan is carried out.
+    ///
+    /// # Errors
+    /// As [`Target::id`](super::Target::id).
+    pub fn carried_out(mut self, name: &ScheduleName, spec: &ScheduleSpec, now: u64) -> Result<Self, Error> {
+        let Some(plan) = self.plan.take() else { return Ok(self) };
+        if let Some(start) = plan.starts.last() {
+            self.last = Some(Started {
+                nominal: start.nominal,
+                at: now,
+                queue: spec.target.queue()?,
+                job: spec.target.id(name, at(start.nominal))?,
+            });
+        }
+        self.counts.started += plan.starts.len() as u64;
+        self.counts.missed += plan.missed;
+        self.counts.skipped += plan.skipped;
+        Ok(Self { held: plan.held, awaited: plan.awaited, ..self })
+    }
+
+    /// The calls of which the queue tells repeated ones by their number: by whom they are.
+    pub fn producer(&self) -> String {
+        format!("schedule:{}", self.birth)
+    }
+}
+
+impl Start {
+    /// What is started.
+    ///
+    /// # Errors
+    /// As [`Target::starting`](super::Target::starting).
+    pub fn starting(&self, name: &ScheduleName, spec: &ScheduleSpec) -> Result<Starting, Error> {
+        let nominal = at(self.nominal);
+        spec.target.starting(name, &spec.recurrence, nominal, spec.due(name, nominal))
+    }
+}
+
+/// What is started now, what is held, and how many are passed over.
+fn overlapping(
+    overlap: Overlap,
+    wanted: Vec<u64>,
+    held: Option<u64>,
+    busy: bool,
+) -> (Vec<u64>, Option<u64>, u64) {
+    let latest_of = |mut wanted: Vec<u64>| {
+        let latest = wanted.pop();
+        (latest.into_iter().collect::<Vec<_>>(), wanted.len() as u64)
+    };
+    match overlap {
+        Overlap::Allow => (wanted, None, 0),
+        Overlap::Skip if busy => (Vec::new(), None, wanted.len() as u64),
+        Overlap::Skip | Overlap::CancelRunning => {
+            let (starts, skipped) = latest_of(wanted);
+            (starts, None, skipped)
+        }
+        Overlap::QueueOne => {
+            let mut waiting = held.into_iter().chain(wanted);
+            let starts = if busy { None } else { waiting.next() };
+            let held = waiting.next();
+            (starts.into_iter().collect(), held, waiting.count() as u64)
+        }
+    }
+}
+
+fn next(spec: &ScheduleSpec, after: u64) -> Option<u64> {
+    spec.recurrence.next(at(after)).map(ms)
+}
+
+fn at(ms: u64) -> Timestamp {
+    i64::try_from(ms).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok()).unwrap_or(Timestamp::MAX)
+}
+
+fn ms(time: Timestamp) -> u64 {
+    u64::try_from(time.as_millisecond()).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::schedule::{Origin, Schedule};
+
+    const MINUTE: u64 = 60_000;
+    /// A whole number of minutes since the epoch.
+    const START: u64 = 1_795_316_400_000;
+
+    fn each_minute(options: impl FnOnce(Schedule) -> Schedule) -> (ScheduleName, ScheduleSpec) {
+        let schedule = Schedule::every("tick", Duration::from_millis(MINUTE)).function("f");
+        options(schedule).build(Origin::Hand).unwrap()
+    }
+
+    fn nominals(plan: &Plan) -> Vec<u64> {
+        plan.starts.iter().map(|start| (start.nominal - START) / MINUTE).collect()
+    }
+
+    /// Set in the middle of minute 0, so that minute 1 is the first.
+    fn begun(spec: &ScheduleSpec) -> ScheduleState {
+        ScheduleState::new("b".to_owned(), spec, START + MINUTE / 2)
+    }
+
+    fn minute(number: u64) -> u64 {
+        START + number * MINUTE
+    }
+
+    /// Goes through all steps at `now`.
+    fn pass(
+        state: ScheduleState,
+        name: &ScheduleName,
+        spec: &ScheduleSpec,
+        now: u64,
+        busy: bool,
+    ) -> (ScheduleState, Vec<u64>) {
+        let Some(plan) = state.plan(name, spec, now, busy) else { return (state, Vec::new()) };
+        let started = nominals(&plan);
+        (state.planned(plan).carried_out(name, spec, now).unwrap(), started)
+    }
+
+    #[test]
+    fn nothing_is_done_before_the_time_and_the_next_is_found_from_it() {
+        let (name, spec) = each_minute(|schedule| schedule);
+        let state = begun(&spec);
+
+        assert_eq!(state.due(&name, &spec, minute(0)), Some(minute(1)));
+        assert_eq!(state.plan(&name, &spec, minute(1) - 1, false), None);
+
+        let late = minute(1) + 700;
+        let (state, started) = pass(state, &name, &spec, late, false);
+
+        assert_eq!(started, [1]);
+        assert_eq!(state.awaited, Some(minute(2)));
+        assert_eq!(state.last.unwrap().nominal, minute(1));
+        assert_eq!(state.counts, Counts { started: 1, missed: 0, skipped: 0 });
+    }
+
+    #[test]
+    fn of_missed_times_as_many_are_made_up_as_was_asked_for() {
+        for (catch_up, now, started, missed) in [
+            (CatchUp::Latest, minute(5), vec![5], 4),
+            (CatchUp::Latest, minute(5) + 59_999, vec![5], 4),
+            (CatchUp::All(3), minute(5), vec![3, 4, 5], 2),
+            (CatchUp::All(10), minute(5), vec![1, 2, 3, 4, 5], 0),
+            (CatchUp::Skip, minute(5) + 1_000, vec![5], 4),
+        ] {
+            let (name, spec) = each_minute(|schedule| schedule.catch_up(catch_up));
+
+            let plan = begun(&spec).plan(&name, &spec, now, false).unwrap();
+
+            assert_eq!((nominals(&plan), plan.missed), (started, missed), "{catch_up}");
+            assert_eq!(plan.awaited, Some(minute(6)));
+        }
+    }
+
+    #[test]
+    fn what_is_over_a_minute_late_is_not_made_up_if_missed_times_are_skipped() {
+        let (name, spec) = Schedule::cron("daily", "@daily")
+            .function("f")
+            .catch_up(CatchUp::Skip)
+            .build(Origin::Hand)
+            .unwrap();
+        let state = ScheduleState::new("b".to_owned(), &spec, START);
+        let midnight = state.awaited.unwrap();
+
+        let in_time = state.plan(&name, &spec, midnight + 60_000, false).unwrap();
+        let late = state.plan(&name, &spec, midnight + 60_001, false).unwrap();
+
+        assert_eq!((in_time.starts.len(), in_time.missed), (1, 0));
+        assert_eq!((late.starts.len(), late.missed), (0, 1));
+        assert_eq!(late.awaited, Some(midnight + 24 * 60 * MINUTE));
+    }
+
+    #[test]
+    fn years_of_missed_seconds_are_told_apart_quickly() {
+        let (name, spec) = Schedule::cron("s", "* * * * * *").function("f").build(Origin::Hand).unwrap();
+        let state = ScheduleState::new("b".to_owned(), &spec, START);
+        let years_later = START + 3 * 365 * 24 * 60 * MINUTE;
+
+        let plan = state.plan(&name, &spec, years_later, false).unwrap();
+
+        assert_eq!(plan.starts.iter().map(|start| start.nominal).collect::<Vec<_>>(), [years_later]);
+        assert_eq!(plan.missed, 1_000);
+        assert_eq!(plan.awaited, Some(years_later + 1_000));
+    }
+
+    #[test]
+    fn a_time_is_passed_over_while_the_last_job_runs() {
+        let (name, spec) = each_minute(|schedule| schedule.overlap(Overlap::Skip));
+        let state = begun(&spec);
+
+        let (state, first) = pass(state, &name, &spec, minute(1), false);
+        let (state, second) = pass(state, &name, &spec, minute(2), true);
+        let (state, third) = pass(state, &name, &spec, minute(3), false);
+
+        assert_eq!((first, second, third), (vec![1], vec![], vec![3]));
+        assert_eq!(state.counts, Counts { started: 2, missed: 0, skipped: 1 });
+    }
+
+    #[test]
+    fn one_time_waits_for_the_end_of_the_last_job_and_no_more() {
+        let (name, spec) = each_minute(|schedule| schedule.overlap(Overlap::QueueOne));
+        let state = begun(&spec);
+
+        let (state, first) = pass(state, &name, &spec, minute(1), false);
+        let (state, second) = pass(state, &name, &spec, minute(2), true);
+        assert_eq!(
+            state.due(&name, &spec, minute(2)),
+            Some(minute(2) + 5_000),
+            "somebody looks before the next time"
+        );
+        let (state, third) = pass(state, &name, &spec, minute(3), true);
+        assert_eq!(state.held, Some(minute(2)));
+        let (state, at_the_end) = pass(state, &name, &spec, minute(3) + 1, false);
+
+        assert_eq!((first, second, third, at_the_end), (vec![1], vec![], vec![], vec![2]));
+        assert_eq!((state.held, state.awaited), (None, Some(minute(4))));
+        assert_eq!(state.counts, Counts { started: 2, missed: 0, skipped: 1 });
+    }
+
+    #[test]
+    fn the_running_job_is_cancelled_only_if_another_takes_its_place() {
+        let (name, spec) = each_minute(|schedule| schedule.overlap(Overlap::CancelRunning));
+        let state = begun(&spec);
+
+        assert!(!state.plan(&name, &spec, minute(1), false).unwrap().cancel);
+        assert!(state.plan(&name, &spec, minute(1), true).unwrap().cancel);
+    }
+
+    #[test]
+    fn what_passes_while_paused_is_not_missed() {
+        let (name, spec) = each_minute(|schedule| schedule);
+        let state = begun(&spec).paused(minute(0));
+
+        assert_eq!(state.due(&name, &spec, minute(9)), None);
+        assert_eq!(state.plan(&name, &spec, minute(9), false), None);
+
+        let (state, started) = pass(state.resumed(&spec, minute(9) + 1), &name, &spec, minute(10), false);
+
+        assert_eq!(started, [10]);
+        assert_eq!(state.counts.missed, 0);
+    }
+
+    #[test]
+    fn a_start_has_a_number_higher_than_all_before_even_once_it_is_set_anew() {
+        let (name, spec) = each_minute(|schedule| schedule.catch_up(CatchUp::All(10)));
+        let (state, _) = pass(begun(&spec), &name, &spec, minute(3), false);
+
+        let state = state.set(&spec, minute(3));
+        let plan = state.plan(&name, &spec, minute(5), false).unwrap();
+
+        assert_eq!(
+            plan.starts,
+            [Start { number: 4, nominal: minute(4) }, Start { number: 5, nominal: minute(5) }]
+        );
+        assert_eq!(state.revision, 2);
+    }
+
+    #[test]
+    fn a_state_reads_back_with_what_a_later_release_put_in() {
+        let (name, spec) = each_minute(|schedule| schedule);
+        let plan = begun(&spec).plan(&name, &spec, minute(1), false).unwrap();
+        let mut state = begun(&spec).planned(plan);
+        state.unknown.insert("mood".to_owned(), "good".into());
+
+        assert_eq!(ScheduleState::read(&name, &state.write()).unwrap(), state);
+    }
+
+    proptest! {
+        /// Whatever is asked when: no time is started twice, all are accounted for, and numbers grow.
+        #[test]
+        fn each_time_is_started_missed_or_passed_over_once(
+            steps in prop::collection::vec((1_u64..400_000, any::<bool>()), 1..40),
+            overlap in prop::sample::select(vec![Overlap::Allow, Overlap::Skip, Overlap::QueueOne, Overlap::CancelRunning]),
+            catch_up in prop::sample::select(vec![CatchUp::Skip, CatchUp::Latest, CatchUp::All(3)]),
+            jitter in prop::sample::select(vec![0, 1_000, 90_000]),
+        ) {
+            let (name, spec) = each_minute(|schedule| {
+                schedule.overlap(overlap).catch_up(catch_up).jitter(Duration::from_millis(jitter))
+            });
+            let (mut state, mut now, mut started, mut number) = (begun(&spec), START, Vec::new(), 0);
+            for (passes, busy) in steps {
+                now += passes;
+                let Some(plan) = state.plan(&name, &spec, now, busy) else { continue };
+                for start in &plan.starts {
+                    prop_assert!(start.nominal <= now);
+                    prop_assert_eq!(start.number, number + 1);
+                    number = start.number;
+                    started.push(start.nominal);
+                }
+                state = state.planned(plan).carried_out(&name, &spec, now).unwrap();
+            }
+            prop_assert!(started.windows(2).all(|pair| pair[0] < pair[1]), "{:?}", started);
+            let passed = (state.awaited.unwrap() - minute(1)) / MINUTE;
+            let counts = state.counts;
+            let held = u64::from(state.held.is_some());
+            prop_assert_eq!(counts.started + counts.missed + counts.skipped + held, passed);
+            prop_assert_eq!(counts.started, started.len() as u64);
+        }
+    }
+}
