@@ -1,15 +1,18 @@
-//! The producer's side of Ergate: enqueue, inspect, cancel, redrive.
+//! The producer's side of Ergate: enqueue, send events, inspect, cancel, redrive.
 //!
 //! [`Client`] is where everything starts. Users depend on the `ergate` facade, which re-exports it.
 
 mod batch;
 mod bulk;
 mod client;
+mod coalesce;
 mod dead;
 mod durability;
 mod ending;
 mod enqueue;
 mod error;
+mod event;
+mod functions;
 mod handle;
 mod handshake;
 pub mod link;
@@ -21,6 +24,7 @@ mod stats;
 mod stock;
 mod target;
 mod view;
+mod wait;
 
 pub use bulk::{ATOMIC_BATCH, EnqueueAll};
 pub use client::{Client, ClientBuilder};
@@ -28,6 +32,7 @@ pub use dead::{DeadLetters, Filter, Redriven};
 pub use durability::{Durability, Reached};
 pub use enqueue::{Enqueue, OnConflict, Receipt, Unique};
 pub use error::Error;
+pub use event::{EventReceipt, EventView, Events, SendEvent, SendEvents, Started, StartedRun};
 pub use handle::{Cancelled, JobHandle};
 pub use handshake::ServerInfo;
 pub use link::Redis;
@@ -37,3 +42,6 @@ pub use reconcile::{Repairs, reconcile};
 pub use registry::{Order, QueueSlots, WorkerProcess};
 pub use stats::QueueStats;
 pub use view::{JobView, Outcome};
+pub use wait::Delivered;
+#[doc(hidden)]
+pub use wait::KeptWait;

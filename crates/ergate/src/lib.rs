@@ -40,6 +40,7 @@
 //! | declare a job's queue, retries, time-out, version | [`Job`], [`Backoff`] |
 //! | enqueue later, sooner, once, with an id | [`Enqueue`], [`Unique`], [`Priority`] |
 //! | look at a job, wait for it, cancel it | [`JobHandle`] |
+//! | send events, look at them | [`Event`], [`SendEvent`], [`Events`] |
 //! | pause, limit and list queues, redrive dead letters | [`Queue`], [`DeadLetters`] |
 //! | perform jobs | [`Worker`], [`Handler`], [`State`], [`Failure`], [`Verdict`] |
 //! | put code around every attempt | [`Middleware`] |
@@ -49,21 +50,25 @@
 mod readme;
 
 pub use ergate_client::{
-    ATOMIC_BATCH, Cancelled as CancelRequest, Client, ClientBuilder, DeadLetters, Durability, Enqueue,
-    EnqueueAll, Error, Filter, JobHandle, JobView, OnConflict, Order, Outcome, Page, Queue, QueueSlots,
-    QueueStats, Rate, Reached, Receipt, Redriven, Repairs, Retention, ServerInfo, Unique, WorkerProcess,
-    reconcile,
+    ATOMIC_BATCH, Cancelled as CancelRequest, Client, ClientBuilder, DeadLetters, Delivered, Durability,
+    Enqueue, EnqueueAll, Error, EventReceipt, EventView, Events, Filter, JobHandle, JobView, OnConflict,
+    Order, Outcome, Page, Queue, QueueSlots, QueueStats, Rate, Reached, Receipt, Redriven, Repairs,
+    Retention, SendEvent, SendEvents, ServerInfo, Started, StartedRun, Unique, WorkerProcess, reconcile,
 };
 pub use ergate_shared::{
-    Backoff, DEFAULT_PAYLOAD_LIMIT, FailureKind, FailureRecord, Jitter, Job, JobId, JobName, JobOptions,
-    JobRecord, JobState, Namespace, OnExhausted, Priority, QueueName, Tries, UniqueScope, WorkerId, duration,
-    stock,
+    Backoff, Condition, DEFAULT_PAYLOAD_LIMIT, Event, EventId, EventName, EventPattern, EventRecord,
+    FailureKind, FailureRecord, FunctionName, FunctionSpec, Jitter, Job, JobId, JobName, JobOptions,
+    JobRecord, JobState, Namespace, OnExhausted, Priority, QueueName, RunInput, Tries, Trigger, UniqueScope,
+    WaitRef, WorkerId, duration, stock,
 };
 pub use ergate_worker::{
     Attempt, BlockingHandler, Cancelled, Context, DeadLetter, Deadline, Ended, Error as WorkerError, Failure,
-    FromContext, FromRef, Handler, Health, Log, Metrics, Middleware, Next, Progress, Result, State, Verdict,
-    Worker, shutdown_signal,
+    FromContext, FromRef, Handler, Health, Log, Metrics, Middleware, Next, Progress, Result, Router, State,
+    Verdict, Worker, shutdown_signal,
 };
+
+#[cfg(feature = "schema")]
+pub use schemars;
 
 /// A point in time, as `run_at` and `reschedule` take it.
 pub use jiff::Timestamp;
@@ -75,7 +80,7 @@ pub mod prelude {
     pub use serde::{Deserialize, Serialize};
 
     pub use crate::{
-        Attempt, Backoff, Cancelled, Client, Deadline, Failure, FromRef, Job, JobId, JobState, Log,
+        Attempt, Backoff, Cancelled, Client, Deadline, Event, Failure, FromRef, Job, JobId, JobState, Log,
         OnExhausted, Priority, Progress, Rate, Result, State, Unique, Verdict, Worker, shutdown_signal,
     };
 }

@@ -8,6 +8,8 @@
 //! | [`name`], [`id`] | validated names of queues and jobs, ids of jobs and workers |
 //! | [`job`], [`backoff`], [`priority`], [`duration`] | what a job type declares |
 //! | [`record`], [`tries`], [`failure`], [`ending`], [`state`] | what Redis keeps about a job |
+//! | [`event`], [`wait`], [`expression`] | events, what waits for them, and what says whether one is meant |
+//! | [`function`], [`run`] | durable functions: what starts them, what a run is given |
 //! | [`key`], [`script`] | every Redis key and every script |
 //! | [`stock`] | the jobs `ergate-worker` performs out of the box |
 
@@ -16,7 +18,11 @@ pub mod clock;
 pub mod duration;
 pub mod ending;
 pub mod error;
+pub mod event;
+pub mod expression;
 pub mod failure;
+pub mod fnv;
+pub mod function;
 pub mod id;
 pub mod job;
 pub mod key;
@@ -24,22 +30,29 @@ pub mod name;
 pub mod options;
 pub mod priority;
 pub mod record;
+pub mod run;
 pub mod script;
 pub mod state;
 pub mod stock;
 pub mod tries;
+pub mod wait;
 
 pub use backoff::{Backoff, Jitter};
 pub use error::Error;
+pub use event::{Event, EventId, EventPattern, EventRecord};
+pub use expression::Expression;
 pub use failure::{FailureKind, FailureRecord};
+pub use function::{FunctionSpec, Trigger};
 pub use id::{JobId, WorkerId};
 pub use job::{Job, OnExhausted};
-pub use name::{JobName, Namespace, QueueName};
+pub use name::{EventName, FunctionName, JobName, Namespace, QueueName};
 pub use options::JobOptions;
 pub use priority::Priority;
 pub use record::{JobRecord, UniqueScope};
+pub use run::{Parent, RunInput};
 pub use state::JobState;
 pub use tries::Tries;
+pub use wait::{Condition, WaitRef};
 
 /// The largest payload taken by default, in bytes: 512 KiB.
 pub const DEFAULT_PAYLOAD_LIMIT: usize = 512 * 1024;

@@ -11,6 +11,7 @@
 //! | `pool` | slots that queues share |
 //! | `attempt`, `handler`, `extract`, `failure` | one attempt, from record to outcome |
 //! | `upkeep` | reaping, sweeping, reconciling |
+//! | `router` | events: the functions they start, the runs that wait for them |
 //! | `metrics` | every metric |
 
 mod attempt;
@@ -30,6 +31,7 @@ mod outcome;
 mod pool;
 mod queue_loop;
 mod route;
+mod router;
 mod shutdown;
 #[cfg(feature = "binary")]
 pub mod stock;
@@ -46,5 +48,6 @@ pub use handler::{BlockingHandler, Handler};
 pub use metrics::Metrics;
 pub use middleware::{Middleware, Next};
 pub use outcome::{DeadLetter, Ended};
+pub use router::Router;
 pub use shutdown::shutdown_signal;
 pub use worker::{Health, Worker};
