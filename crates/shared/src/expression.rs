@@ -107,19 +107,19 @@ impl Expression {
         }
     }
 
+    fn pairs(&self) -> Option<&[(Operand, Operand)]> {
+        match &self.form {
+            Form::Equalities(equalities) => Some(&equalities.pairs),
+            #[cfg(feature = "cel")]
+            Form::Cel(_) => None,
+        }
+    }
+
     /// The equalities it comes to for the event it calls `async`, if it comes to nothing else.
     pub(crate) fn equalities(&self, event: &Value) -> Option<Vec<Equality>> {
-        let equalities = match &self.form {
-            Form::Equalities(equalities) => equalities,
-            #[cfg(feature = "cel")]
-            Form::Cel(_) => return None,
-        };
         let mut found = Vec::new();
-        for pair in &equalities.pairs {
-            let (path, other) = match pair {
-                (Operand::Other(path), other) | (other, Operand::Other(path)) => (path, other),
-                _ => return None,
-            };
+        for pair in self.pairs()? {
+            let ((Operand::Other(path), other) | (other, Operand::Other(path))) = pair else { return None };
             let value = match other {
                 Operand::Value(value) => value,
                 Operand::Event(path) => field(event, path)?,

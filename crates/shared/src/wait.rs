@@ -175,6 +175,7 @@ mod tests {
 
     use super::*;
 
+    #[allow(clippy::needless_pass_by_value, reason = "a test says it in the fewest words")]
     fn event(data: Value) -> EventRecord {
         serde_json::from_value(json!({"id": "a", "name": "x/y", "ts": 1, "data": data})).unwrap()
     }
@@ -182,8 +183,9 @@ mod tests {
     proptest! {
         #[test]
         fn an_event_that_meets_an_equality_has_its_term(user in any::<i64>(), name in ".{0,20}") {
-            let event = event(json!({"user": user, "deep": [{"name": name.clone()}]}));
-            for condition in [Condition::any().on("user", user), Condition::any().on("deep.0.name", name), Condition::any()] {
+            let name = &name;
+            let event = event(json!({"user": user, "deep": [{"name": name}]}));
+            for condition in [Condition::any().on("user", user), Condition::any().on("deep.0.name", name.as_str()), Condition::any()] {
                 let (path, term) = condition.indexed();
                 prop_assert_eq!(terms(&event, &[path.to_owned()]), vec![term]);
                 prop_assert!(condition.is_met_by(&event).unwrap());

@@ -98,7 +98,10 @@ impl Table {
 mod tests {
     use super::*;
 
-    fn table(functions: &[(&str, &[(&str, Option<&str>)])]) -> Table {
+    /// A function, and the events that start it with their conditions.
+    type Declared<'a> = (&'a str, &'a [(&'a str, Option<&'a str>)]);
+
+    fn table(functions: &[Declared<'_>]) -> Table {
         let functions = functions.iter().map(|(name, triggers)| {
             let name = FunctionName::new((*name).to_owned()).unwrap();
             let mut spec = FunctionSpec::new(name.clone());
