@@ -3,7 +3,11 @@
 use std::{collections::BTreeSet, future::IntoFuture};
 
 use ergate::{Error, EventId, prelude::*};
-use ergate_shared::{event::SHARDS, key::ShardKeys, script};
+use ergate_shared::{
+    event::SHARDS,
+    key::{QueueKey, ShardKeys},
+    script,
+};
 use serde_json::json;
 
 use crate::{
@@ -11,7 +15,7 @@ use crate::{
         Story,
         routing::{EVENT, event_name},
     },
-    support::{Proxy, until, until_some},
+    support::{Proxy, RedisServer, until, until_some},
 };
 
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
@@ -34,7 +38,7 @@ async fn an_event_starts_the_functions_it_triggers() {
     let router = story.router();
 
     let sent = story.client.send(Verified { user: 7 }).user(json!({"id": 7})).await.unwrap();
-    until("it is routed", async || story.is_routed(&[sent.id.clone()]).await).await;
+    story.until_routed(&[sent.id.clone()]).await;
 
     for function in ["by-name", "by-beginning"] {
         let runs = story.runs(function).await;
@@ -55,7 +59,7 @@ async fn an_event_tells_what_it_started() {
     let router = story.router();
 
     let sent = story.client.send(Verified { user: 7 }).await.unwrap();
-    until("it is routed", async || story.is_routed(&[sent.id.clone()]).await).await;
+    story.until_routed(&[sent.id.clone()]).await;
 
     let view = story.client.event(&sent.id).await.unwrap();
     let started = view.started.unwrap();
@@ -77,7 +81,7 @@ async fn events_sent_before_there_is_a_router_wait_for_one() {
     }
 
     let router = story.router();
-    until("they are routed", async || story.is_routed(&ids).await).await;
+    story.until_routed(&ids).await;
 
     let users: BTreeSet<u64> = story
         .runs("welcome")
@@ -96,10 +100,10 @@ async fn a_second_event_with_an_own_id_is_a_duplicate_and_starts_nothing() {
     let router = story.router();
 
     let first = story.client.send(Verified { user: 1 }).id("user-1").await.unwrap();
-    until("it is routed", async || story.is_routed(&[first.id.clone()]).await).await;
+    story.until_routed(&[first.id.clone()]).await;
     let second = story.client.send(Verified { user: 2 }).id("user-1").await.unwrap();
     let marker = story.client.send(Verified { user: 3 }).await.unwrap();
-    until("what follows is routed", async || story.is_routed(&[marker.id.clone()]).await).await;
+    story.until_routed(&[marker.id.clone()]).await;
 
     assert!(!first.duplicate && second.duplicate);
     assert_eq!(second.id.as_str(), "user-1");
@@ -135,10 +139,10 @@ async fn an_own_id_is_free_again_after_a_day_if_its_event_was_delivered() {
     assert_eq!(send("B", now + 1).await, "duplicate");
     assert_eq!(send("C", day_later).await, "duplicate", "it was not delivered yet");
     let router = story.router();
-    until("it is routed", async || story.is_routed(&[id.clone()]).await).await;
+    story.until_routed(&[id.clone()]).await;
     assert_eq!(send("D", day_later).await, "");
 
-    until("the other is routed", async || story.is_routed(&[id.clone()]).await).await;
+    story.until_routed(&[id.clone()]).await;
     assert_eq!(story.client.event(&id).await.unwrap().record.data, "D");
     router.stop().await;
 }
@@ -269,7 +273,7 @@ async fn an_event_of_the_future_is_delivered_then_and_a_sooner_one_before_it() {
     story.declare("welcome", EVENT, None).await;
     let router = story.router();
     let first = story.client.send(Verified { user: 0 }).await.unwrap();
-    until("the router is at work", async || story.is_routed(&[first.id.clone()]).await).await;
+    story.until_routed(&[first.id.clone()]).await;
 
     let late = story.client.send(Verified { user: 2 }).delay(Duration::from_hours(1)).await.unwrap();
     let soon =
@@ -284,7 +288,7 @@ async fn an_event_of_the_future_is_delivered_then_and_a_sooner_one_before_it() {
     let at = view.started.unwrap().at;
     assert!(at >= due, "{} ms early", due - at);
     assert!(at < due + 250, "{} ms late", at - due);
-    assert!(!story.is_routed(&[late.id.clone()]).await);
+    assert!(!story.is_routed(&late.id).await);
     assert_eq!(story.runs("welcome").await.len(), 2);
     router.stop().await;
 }
@@ -320,7 +324,7 @@ async fn several_routers_share_the_events_and_leave_nothing_behind() {
         let receipts = story.client.send_all((0..200).map(|user| Verified { user })).await.unwrap();
         ids.extend(receipts.into_iter().map(|receipt| receipt.id));
     }
-    until("they are routed", async || story.is_routed(&ids).await).await;
+    story.until_routed(&ids).await;
     for router in routers {
         router.stop().await;
     }
@@ -334,7 +338,10 @@ async fn several_routers_share_the_events_and_leave_nothing_behind() {
             story.client.redis().command("XPENDING", &pending).await.unwrap();
         assert_eq!(pending.0, 0);
     }
-    assert_eq!(story.redis.ask::<u64>(&["ZCARD", "ergate:{fn/welcome}:routed"]).await, 0);
+    let keys = story.client.keys(&"fn/welcome".parse().unwrap());
+    let mut count = redis::cmd("ZCARD");
+    count.arg(keys.get(QueueKey::routed));
+    assert_eq!(story.client.redis().command::<u64>("ZCARD", &count).await.unwrap(), 0);
 }
 
 /// A router that dies right after each of its calls, with the reply or the request lost, and another that takes over.
@@ -378,7 +385,7 @@ async fn a_router_dies(script: &'static script::Script, reply: bool) {
     lost.await;
     doomed.kill();
     let router = story.router();
-    until("it is routed", async || story.is_routed(&[sent.id.clone()]).await).await;
+    story.until_routed(&[sent.id.clone()]).await;
     router.stop().await;
 
     let what = format!("{} (reply: {reply})", script.name);
@@ -394,7 +401,7 @@ async fn rehearse(story: &Story) {
     let wait = story.suspended_run("r0").await;
     story.wait(&wait, &ergate::Condition::any().on("user", 0)).await;
     let sent = story.client.send(Verified { user: 0 }).await.unwrap();
-    until("it is routed", async || story.is_routed(&[sent.id.clone()]).await).await;
+    story.until_routed(&[sent.id.clone()]).await;
     router.stop().await;
 }
 
@@ -413,7 +420,7 @@ async fn a_run_that_has_ended_and_been_forgotten_is_not_started_again() {
     let run = story.runs("welcome").await[1].0.clone();
     story.client.job("fn/welcome", run.as_str()).unwrap().remove().await.unwrap();
     let router = story.router();
-    until("it is routed", async || story.is_routed(&[sent.id.clone()]).await).await;
+    story.until_routed(&[sent.id.clone()]).await;
 
     assert_eq!(story.runs("welcome").await.len(), 1, "only that of the rehearsal");
     router.stop().await;
@@ -429,11 +436,11 @@ async fn an_expression_this_build_cannot_read_leaves_the_event_to_another_router
     let sent = story.client.send(Verified { user: 7 }).await.unwrap();
     until("the other function is started", async || story.runs("welcome").await.len() == 1).await;
     let marker = story.client.send_raw("app/other", json!({})).await.unwrap();
-    until("others are routed", async || story.is_routed(&[marker.id.clone()]).await).await;
-    assert!(!story.is_routed(&[sent.id.clone()]).await);
+    story.until_routed(&[marker.id.clone()]).await;
+    assert!(!story.is_routed(&sent.id).await);
 
     story.declare("beyond", EVENT, Some("event.data.user == 7")).await;
-    until("it is routed", async || story.is_routed(&[sent.id.clone()]).await).await;
+    story.until_routed(&[sent.id.clone()]).await;
 
     assert_eq!((story.runs("welcome").await.len(), story.runs("beyond").await.len()), (1, 1));
     router.stop().await;
@@ -448,9 +455,32 @@ async fn a_function_declared_before_an_event_was_sent_is_started_by_it() {
         let function = format!("round-{round}");
         story.declare(&function, EVENT, None).await;
         let sent = story.client.send(Verified { user: round }).await.unwrap();
-        until("it is routed", async || story.is_routed(&[sent.id.clone()]).await).await;
+        story.until_routed(&[sent.id.clone()]).await;
         assert!(!story.runs(&function).await.is_empty(), "{function}");
     }
+    router.stop().await;
+}
+
+#[tokio::test]
+async fn a_user_with_the_rights_of_the_readme_may_send_route_and_wait() {
+    let rights = "~ergate:* &ergate:* -@all +@connection +@read +@write +@scripting +@transaction +publish +subscribe \
+                  +unsubscribe +info +time -keys -flushall -flushdb";
+    let redis = RedisServer::options().user("few", "secret", rights).start().await;
+    let story = Story::on(redis).await;
+    story.declare("welcome", EVENT, None).await;
+    let client = Client::connect(&story.redis.url_as("few", "secret")).await.unwrap();
+    let router = story.router_on(&client);
+    let wait = story.suspended_run("r1").await;
+    let until_ms = client.redis().now_ms() + 60_000;
+    let any = ergate::Condition::any();
+    assert_eq!(client.register_wait(&event_name(), &wait, &any, 0, until_ms).await.unwrap(), None);
+
+    let sent = client.send(Verified { user: 7 }).await.unwrap();
+    until("it is routed", async || client.event(&sent.id).await.unwrap().started.is_some()).await;
+
+    assert_eq!(story.runs("welcome").await.len(), 1);
+    assert!(story.resolution(&wait).await.is_some());
+    assert_eq!(client.events().list(None, 10).await.unwrap().items.len(), 1);
     router.stop().await;
 }
 
@@ -460,7 +490,7 @@ async fn names_of_events_that_were_delivered_are_listed() {
     let router = story.router();
 
     let sent = story.client.send(Verified { user: 7 }).await.unwrap();
-    until("it is routed", async || story.is_routed(&[sent.id.clone()]).await).await;
+    story.until_routed(&[sent.id.clone()]).await;
 
     assert_eq!(story.client.event_names().await.unwrap(), [event_name()]);
     router.stop().await;

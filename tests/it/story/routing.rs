@@ -11,6 +11,7 @@ use redis::Cmd;
 use tokio::{sync::oneshot, task::JoinHandle};
 
 use super::Story;
+use crate::support::until;
 
 /// The event most stories are about.
 pub(crate) const EVENT: &str = "app/user.verified";
@@ -154,14 +155,24 @@ impl Story {
         self.client.redis().command("HLEN", &count).await.unwrap()
     }
 
-    /// Whether every event that was sent has been routed and acknowledged.
-    pub(crate) async fn is_routed(&self, ids: &[ergate::EventId]) -> bool {
-        for id in ids {
-            if self.client.event(id).await.unwrap().started.is_none() {
-                return false;
+    /// Whether an event has been routed and acknowledged.
+    pub(crate) async fn is_routed(&self, id: &ergate::EventId) -> bool {
+        self.client.event(id).await.unwrap().started.is_some()
+    }
+
+    /// Waits until every one of them has been routed and acknowledged.
+    pub(crate) async fn until_routed(&self, ids: &[ergate::EventId]) {
+        let mut rest = ids;
+        until("all events are routed", async || {
+            while let [first, others @ ..] = rest {
+                if !self.is_routed(first).await {
+                    return false;
+                }
+                rest = others;
             }
-        }
-        true
+            true
+        })
+        .await;
     }
 
     /// How many commands the server has done so far, those inside scripts included.
