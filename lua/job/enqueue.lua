@@ -1,12 +1,13 @@
 -- Puts a batch of jobs in: plain ones (default priority, at once, generated id) by variadic commands, others one by one.
 --
--- keys: meta jobs ready ranked withdrawn laned places lanes ring parked scheduled expiring leased ended completed cancelled dead tries failures progress logs steps journal unique windows producers wake watched
+-- keys: meta jobs ready ranked withdrawn laned places lanes ring parked scheduled expiring leased ended completed cancelled dead tries failures progress logs steps journal unique windows producers wake watched routed
 -- uses: lane clock record wake ready unique windows forget finish locate
 -- argv: now or '', producer id, number of this call (one more than its last), count of plain jobs, then
 --       per plain job: id, record; per other job: id, record, when ('' now, '+ms' or '@ms'), own ('1': id chosen by the
---       caller), unique window in ms or '', on conflict (keep | replace | put_off: the holder
+--       caller; '!ms': by a router, who may enqueue it until then), unique window in ms or '', on conflict (keep | replace | put_off: the holder
 --       gets this record and its time; 'put_off <ms>': at most so long after it was first enqueued), expiry in ms or ''
--- replies: {now, code, per other job: '' enqueued, 'exists' id already there, 'held <id>' unique key taken}
+-- replies: {now, code, per other job: '' enqueued, 'exists' id already there, 'held <id>' unique key taken,
+--          'late' the router's time is over}
 --          code: ok | repeated (this call was applied before: its reply was lost, or it arrives late)
 -- cost: O(jobs); O(log n) for each job that is scheduled or has a priority or keys
 -- holds: a job is in exactly one state; a repeated call changes nothing; a full Redis changes nothing.
@@ -46,7 +47,7 @@ end
 if applied_before() then
   local outcomes = {}
   for at = first_other, #ARGV, OTHER_FIELDS do
-    outcomes[#outcomes + 1] = outcome_of_repeat(ARGV[at], ARGV[at + 1], ARGV[at + 3] == '1')
+    outcomes[#outcomes + 1] = outcome_of_repeat(ARGV[at], ARGV[at + 1], ARGV[at + 3] ~= '')
   end
   return { now, 'repeated', outcomes }
 end
@@ -105,7 +106,15 @@ local function put_off(holder, record, due, most, expiry)
 end
 
 local function enqueue(id, record, when, own, window, on_conflict, expiry)
-  if own and call('HEXISTS', jobs, id) == 1 then
+  if own ~= '' and call('HEXISTS', jobs, id) == 1 then
+    return 'exists'
+  end
+  local until_ms = match(own, '^!(%d+)$')
+  if until_ms and now > tonumber(until_ms) then
+    return 'late'
+  end
+  -- It may have ended and been forgotten since it was first started.
+  if until_ms and call('ZADD', routed, 'NX', now, id) == 0 then
     return 'exists'
   end
   if window ~= '' then
@@ -143,7 +152,7 @@ end
 local outcomes = {}
 for at = first_other, #ARGV, OTHER_FIELDS do
   outcomes[#outcomes + 1] = enqueue(
-    ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3] == '1', ARGV[at + 4], ARGV[at + 5], ARGV[at + 6])
+    ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4], ARGV[at + 5], ARGV[at + 6])
 end
 
 call('HSET', producers, producer, format('%.0f %.0f', number, now))

@@ -1,6 +1,6 @@
 -- House-keeping of a queue, in bounded steps: what is over its age, past its expiry, or was missed by a lost hint.
 --
--- keys: meta workers leased held jobs ready ranked withdrawn laned places lanes ring parked opening limits flow scheduled expiring tries failures progress logs steps journal ended completed cancelled dead unique windows producers wake watched
+-- keys: meta workers leased held jobs ready ranked withdrawn laned places lanes ring parked opening limits flow scheduled expiring tries failures progress logs steps journal ended completed cancelled dead unique windows producers wake watched routed
 -- uses: lane flow clock memory record wake ready promote unique windows forget finish locate
 -- argv: now or '', most of each kind to work off, ms since the last sweep by anyone below which this one does nothing
 -- replies: {now, code, trimmed, expired}; code: ok | recent (somebody just swept)
@@ -10,6 +10,8 @@
 local now, limit, spacing = now_ms(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local KEYS_AT_ONCE = 100
 local KEEP_ENDED_MS, KEEP_DEAD_MS, KEEP_PRODUCER_MS = 3600000, 14 * 86400000, 3600000
+-- Left over by routers that died in the moment between acknowledging an event and saying so here.
+local KEEP_ROUTED_MS = 86400000
 
 local swept_at, keep_completed_ms, keep_cancelled_ms, keep_dead_ms, keep_dead = unpack(call('HMGET', meta,
   'swept_at', 'keep_completed_ms', 'keep_cancelled_ms', 'keep_dead_ms', 'keep_dead'))
@@ -59,6 +61,11 @@ for _, id in ipairs(expired) do
 end
 
 release_windows(now, limit)
+
+local left_over = call('ZRANGEBYSCORE', routed, '-inf', now - KEEP_ROUTED_MS, 'LIMIT', 0, limit)
+if #left_over > 0 then
+  call('ZREM', routed, unpack(left_over))
+end
 
 local page = call('HSCAN', producers, call('HGET', meta, 'producers_cursor') or '0', 'COUNT', limit)
 for i = 1, #page[2], 2 do

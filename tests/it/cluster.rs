@@ -10,11 +10,12 @@ use crate::{
 };
 
 /// Modules whose tests need nothing of the server but its address.
-const MODULES: [&str; 14] = [
+const MODULES: [&str; 16] = [
     "cancel::",
     "dead_letters::",
     "delayed::",
     "enqueue::",
+    "events::",
     "expiry::",
     "handlers::",
     "inspect::",
@@ -25,11 +26,17 @@ const MODULES: [&str; 14] = [
     "retries::",
     "runs::",
     "unique::",
+    "waits::",
 ];
 
 /// Tests that look into their one server besides.
-const ONE_SERVER: [&str; 10] = [
+const ONE_SERVER: [&str; 15] = [
     "concurrent_enqueues_share_round_trips",
+    "concurrent_sends_share_round_trips",
+    "an_event_whose_reply_was_lost_is_kept_once_under_the_same_id",
+    "what_a_router_left_behind_is_done_by_another_and_nothing_twice",
+    "a_run_that_has_ended_and_been_forgotten_is_not_started_again",
+    "an_event_costs_the_same_with_ten_waiting_runs_and_with_a_hundred_thousand",
     "a_redrive_at_a_rate_spaces_the_jobs_evenly",
     "a_queue_at_its_rate_is_worked_off_without_anybody_asking",
     "somebody_who_waits_for_a_replaced_job_hears_that_it_is_gone",

@@ -8,12 +8,15 @@ use std::{
 };
 
 use ergate_shared::{
-    DEFAULT_PAYLOAD_LIMIT, Job, JobId, JobName, Namespace, QueueName,
+    DEFAULT_PAYLOAD_LIMIT, EventName, Job, JobId, JobName, Namespace, QueueName,
     key::{QueueKeys, RegistryKeys},
 };
 
 use crate::{
-    Enqueue, EnqueueAll, Error, JobHandle, Queue, Redis, ServerInfo, batch::Batcher, ending::Endings,
+    Enqueue, EnqueueAll, Error, JobHandle, Queue, Redis, ServerInfo,
+    batch::{Batcher, Enqueues},
+    ending::Endings,
+    event::batch::EventBatcher,
     handshake::shake_hands,
 };
 
@@ -43,10 +46,21 @@ struct Inner {
     payload_limit: usize,
     deadline: Duration,
     batchers: Mutex<HashMap<QueueName, Batcher>>,
+    /// One for each shard.
+    events: Vec<EventBatcher>,
     endings: Endings,
     #[cfg(feature = "testing")]
     recording: Option<crate::Outbox>,
+    /// Event names that this process has put on the list of names, and when.
+    noted_names: Mutex<HashMap<EventName, u64>>,
+    #[cfg(feature = "schema")]
+    schemas: crate::event::schema::Schemas,
 }
+
+/// An event name is put on the list of names again after this long, in ms.
+const NOTE_AGAIN_MS: u64 = 60 * 60 * 1000;
+/// Names remembered as noted; beyond, they are noted again.
+const MOST_NOTED: usize = 10_000;
 
 /// Options of a [`Client`].
 #[derive(Debug, Clone)]
@@ -119,6 +133,7 @@ impl ClientBuilder {
     }
 
     fn inner(self, redis: Redis, registry: RegistryKeys, server: ServerInfo, url: &str) -> Inner {
+        let events = EventBatcher::of_all_shards(&redis, &self.namespace, self.deadline);
         Inner {
             redis,
             namespace: self.namespace,
@@ -127,7 +142,11 @@ impl ClientBuilder {
             payload_limit: self.payload_limit,
             deadline: self.deadline,
             batchers: Mutex::default(),
+            events,
             endings: Endings::new(url),
+            noted_names: Mutex::default(),
+            #[cfg(feature = "schema")]
+            schemas: crate::event::schema::Schemas::default(),
             #[cfg(feature = "testing")]
             recording: None,
         }
@@ -259,6 +278,27 @@ impl Client {
             .collect()
     }
 
+    #[cfg(feature = "schema")]
+    pub(crate) fn schemas(&self) -> &crate::event::schema::Schemas {
+        &self.inner.schemas
+    }
+
+    pub(crate) fn should_note(&self, name: &EventName, now_ms: u64) -> bool {
+        let mut noted = self.inner.noted_names.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if noted.get(name).is_some_and(|at| at + NOTE_AGAIN_MS > now_ms) {
+            return false;
+        }
+        if noted.len() >= MOST_NOTED {
+            noted.clear();
+        }
+        noted.insert(name.clone(), now_ms);
+        true
+    }
+
+    pub(crate) fn event_batcher(&self, shard: usize) -> &EventBatcher {
+        &self.inner.events[shard]
+    }
+
     pub(crate) fn downgrade(&self) -> WeakClient {
         WeakClient { inner: Arc::downgrade(&self.inner) }
     }
@@ -272,7 +312,7 @@ impl Client {
         if let Some(batcher) = batchers.get(queue) {
             return batcher.clone();
         }
-        let batcher = Batcher::new(
+        let batcher = Batcher::new(Enqueues::new(
             self.inner.redis.clone(),
             self.keys(queue),
             self.inner.registry.queues.clone(),
@@ -280,7 +320,7 @@ impl Client {
             self.inner.deadline,
             #[cfg(feature = "testing")]
             self.inner.recording.clone(),
-        );
+        ));
         batchers.entry(queue.clone()).or_insert(batcher).clone()
     }
 }

@@ -4,7 +4,7 @@ use std::{future::IntoFuture, pin::Pin, sync::Arc, time::Duration};
 
 use ergate_shared::{
     Backoff, FunctionName, Job, JobId, JobName, JobOptions, JobRecord, Key, Lane, OnExhausted, Priority,
-    QueueName, UniqueScope, duration, record::LONGEST_UNIQUE_KEY,
+    QueueName, UniqueScope, duration, fnv::fnv1a, record::LONGEST_UNIQUE_KEY,
 };
 
 use crate::{
@@ -113,6 +113,7 @@ pub struct Enqueue {
     keys: Vec<Key>,
     expires_in: Option<Duration>,
     durability: Durability,
+    routed_until: Option<u64>,
     problem: Option<String>,
 }
 
@@ -147,7 +148,7 @@ impl Enqueue {
         payload: Result<Vec<u8>, serde_json::Error>,
     ) -> Self {
         let (queue, name) = match function {
-            Ok(function) => (function.queue(), Ok(function.job())),
+            Ok(function) => (Ok(function.queue()), Ok(function.job())),
             // One complaint is enough.
             Err(error) => (Err(error), JobName::new("run")),
         };
@@ -175,6 +176,7 @@ impl Enqueue {
             keys: Vec::new(),
             expires_in: None,
             durability: Durability::default(),
+            routed_until: None,
             problem: None,
         }
     }
@@ -333,6 +335,15 @@ impl Enqueue {
         self
     }
 
+    /// For routers: keeps its id taken even after it has ended and been forgotten, until
+    /// [`acknowledged`](Client::acknowledged); refuses it after `until`, in ms since the epoch by Redis' clock; and takes a
+    /// payload of any size, since the event in it has been measured already.
+    #[doc(hidden)]
+    pub fn routed(mut self, until: u64) -> Self {
+        self.routed_until = Some(until);
+        self
+    }
+
     fn check(&mut self, time: Duration, what: &str) {
         if time > duration::LONGEST {
             self.problem = Some(format!("{what} of {} is over ten years", duration::show(time)));
@@ -351,7 +362,7 @@ impl Enqueue {
         let (queue, name) = (self.queue?, self.name?);
         let payload = self.payload.map_err(|source| Error::Payload { name: name.to_string(), source })?;
         let limit = self.client.payload_limit();
-        if payload.len() > limit {
+        if payload.len() > limit && self.routed_until.is_none() {
             return Err(Error::TooLarge { name: name.to_string(), size: payload.len(), limit });
         }
         let own_id = self.id.is_some();
@@ -391,6 +402,7 @@ impl Enqueue {
         let special = (!plain).then(|| Special {
             when,
             own_id,
+            routed_until: self.routed_until,
             window_ms: self
                 .unique
                 .as_ref()
@@ -426,13 +438,6 @@ impl Enqueue {
     }
 }
 
-/// The 64-bit FNV-1a hash (draft-eastlake-fnv): the same in every program that enqueues, whatever built it.
-fn fnv1a(bytes: &[u8]) -> u64 {
-    bytes
-        .iter()
-        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
-}
-
 /// A job that has passed every check.
 pub(crate) struct Ready {
     pub(crate) queue: QueueName,
@@ -451,6 +456,7 @@ pub(crate) fn receipt(
     match (taken, unique) {
         (Taken::New, _) => Ok(kept(id, false)),
         (Taken::Exists, _) => Ok(kept(id, true)),
+        (Taken::Late, _) => Err(Error::Late),
         (Taken::Held(holder), Some((_, OnConflict::Ignore | OnConflict::PutOff))) => {
             Ok(kept(JobId::new(holder)?, true))
         }

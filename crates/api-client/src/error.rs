@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ergate_shared::{JobId, JobState, QueueName, ScheduleName, duration};
+use ergate_shared::{EventId, JobId, JobState, QueueName, ScheduleName, duration};
 use redis::{ErrorKind, RedisError, ServerErrorKind};
 
 /// An error of [`Client`](crate::Client) and what it hands out.
@@ -107,6 +107,20 @@ pub enum Error {
         #[source]
         source: serde_json::Error,
     },
+    /// An event that cannot be sent as it is.
+    #[error("event {name:?} {problem}")]
+    Event {
+        /// Its name.
+        name: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// No such event.
+    #[error("no event {0}; it may have been trimmed from the history")]
+    NoEvent(EventId),
+    /// A router took longer than what it read is its own: another may be at it.
+    #[error("the time for routing these events is over; they are routed again")]
+    Late,
     /// An option outside its range.
     #[error("{0}")]
     Option(String),
@@ -150,9 +164,9 @@ impl Error {
         matches!(self, Self::Redis { source, .. } if says(source, "OOM"))
     }
 
-    /// Whether the job, queue or schedule asked for does not exist.
+    /// Whether the job, queue, schedule or event asked for does not exist.
     pub fn is_not_found(&self) -> bool {
-        matches!(self, Self::NotFound { .. } | Self::NoSchedule { .. })
+        matches!(self, Self::NotFound { .. } | Self::NoSchedule { .. } | Self::NoEvent(_))
     }
 
     /// What to do about it, when that is known: one line for people.
@@ -165,6 +179,7 @@ impl Error {
             Self::Redis { .. } if self.is_out_of_memory() => "raise maxmemory, or purge completed and dead jobs".to_owned(),
             Self::NotFound { queue, .. } => format!("list what is there with `ergate queue show {queue} --state completed`"),
             Self::NoSchedule { .. } => "list those there are with `ergate schedule list`".to_owned(),
+            Self::NoEvent(_) => "list what is there with `ergate event list`".to_owned(),
             Self::Duplicate { holder, .. } => format!("look at the holder with `ergate job show`, id {holder}, or choose another key"),
             _ => return None,
         })

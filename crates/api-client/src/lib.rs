@@ -1,15 +1,18 @@
-//! The producer's side of Ergate: enqueue, inspect, cancel, redrive.
+//! The producer's side of Ergate: enqueue, send events, inspect, cancel, redrive.
 //!
 //! [`Client`] is where everything starts. Users depend on the `ergate` facade, which re-exports it.
 
 mod batch;
 mod bulk;
 mod client;
+mod coalesce;
 mod dead;
 mod durability;
 mod ending;
 mod enqueue;
 mod error;
+mod event;
+mod functions;
 mod handle;
 mod handshake;
 mod limit;
@@ -26,6 +29,7 @@ mod stats;
 mod stock;
 mod target;
 mod view;
+mod wait;
 
 pub use bulk::{ATOMIC_BATCH, EnqueueAll};
 pub use client::{Client, ClientBuilder};
@@ -33,6 +37,7 @@ pub use dead::{DeadLetters, Filter, Redriven};
 pub use durability::{Durability, Reached};
 pub use enqueue::{Enqueue, OnConflict, Receipt, Unique};
 pub use error::Error;
+pub use event::{EventReceipt, EventView, Events, SendEvent, SendEvents, Started, StartedRun};
 pub use handle::{Cancelled, JobHandle};
 pub use handshake::ServerInfo;
 pub use limit::{KeyLimit, KeyStats, Limit, WaitsFor};
@@ -50,3 +55,6 @@ pub use schedule::{
 };
 pub use stats::QueueStats;
 pub use view::{JobView, Outcome};
+pub use wait::Delivered;
+#[doc(hidden)]
+pub use wait::KeptWait;

@@ -83,18 +83,18 @@ impl Outbox {
         self.locked().iter().filter(of_type).map(read).collect()
     }
 
-    pub(crate) fn take(&self, queue: &QueueName, drafts: Vec<Draft>) -> Vec<Taken> {
+    pub(crate) fn take(&self, queue: &QueueName, drafts: &[&Draft]) -> Vec<Taken> {
         let mut jobs = self.locked();
         let mut known: HashSet<JobId> =
             jobs.iter().filter(|job| job.queue == *queue).map(|job| job.id.clone()).collect();
         drafts
-            .into_iter()
+            .iter()
             .map(|draft| {
                 if !known.insert(draft.id.clone()) {
                     return Taken::Exists;
                 }
                 let record = JobRecord::decode(&draft.record).expect("it was written here");
-                jobs.push(RecordedJob { queue: queue.clone(), id: draft.id, record });
+                jobs.push(RecordedJob { queue: queue.clone(), id: draft.id.clone(), record });
                 Taken::New
             })
             .collect()

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use ergate_shared::{
-    EventRecord, FunctionName, JobId, RunInput,
+    EventId, EventName, EventRecord, FunctionName, JobId, RunInput,
     key::QueueKey,
     run::{Entry, Journal, RunState, entry_field},
 };
@@ -28,15 +28,16 @@ impl Client {
     /// # }
     /// ```
     pub fn invoke(&self, function: &str, data: &impl Serialize) -> Enqueue {
+        let now = self.redis().now_ms();
         let event = serde_json::to_value(data).map(|data| EventRecord {
-            id: JobId::generate().to_string(),
-            name: INVOKED.to_owned(),
+            id: EventId::generate(now),
+            name: EventName::new(INVOKED).expect("the name is valid"),
             data,
             user: None,
-            ts: self.redis().now_ms(),
+            ts: now,
             v: None,
         });
-        let payload = event.and_then(|event| serde_json::to_vec(&RunInput { events: vec![event] }));
+        let payload = event.and_then(|event| serde_json::to_vec(&RunInput::of(event)));
         Enqueue::run(self, FunctionName::new(function.to_owned()), payload)
     }
 
@@ -46,7 +47,7 @@ impl Client {
     /// If the name or id is not valid.
     pub fn run(&self, function: &str, id: &str) -> Result<RunHandle, Error> {
         let function = FunctionName::new(function.to_owned())?;
-        let job = self.job(function.queue()?.as_str(), id)?;
+        let job = self.job(function.queue().as_str(), id)?;
         Ok(RunHandle { function, job })
     }
 }

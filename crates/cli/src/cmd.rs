@@ -5,6 +5,7 @@ mod dead;
 mod dev;
 mod doctor;
 mod enqueue;
+mod event;
 mod function;
 mod job;
 mod queue;
@@ -29,6 +30,9 @@ pub(crate) enum Verb {
     /// Look at one job, wait for it, or change its course
     #[command(subcommand)]
     Job(job::Job),
+    /// Send events, and look at what they started
+    #[command(subcommand)]
+    Event(event::Event),
     /// Look at queues, pause and resume them, set their limits
     #[command(subcommand)]
     Queue(queue::Queue),
@@ -77,6 +81,7 @@ pub(crate) async fn run(
         Verb::Worker(worker) => worker.run(connection, output, log).await,
         Verb::Enqueue(enqueue) => enqueue.run(connection, output).await,
         Verb::Job(job) => job.run(connection, output).await,
+        Verb::Event(event) => event.run(connection, output).await,
         Verb::Queue(queue) => queue.run(connection, output).await,
         Verb::Function(function) => function.run(connection, output).await,
         Verb::Run(run) => run.run(connection, output).await,

@@ -40,6 +40,7 @@
 //! | declare a job's queue, retries, time-out, version | [`Job`], [`Backoff`] |
 //! | enqueue later, sooner, once, with an id | [`Enqueue`], [`Unique`], [`Priority`] |
 //! | look at a job, wait for it, cancel it | [`JobHandle`] |
+//! | send events, look at them | [`Event`], [`SendEvent`], [`Events`] |
 //! | pause, limit and list queues, redrive dead letters | [`Queue`], [`DeadLetters`] |
 //! | limit jobs by what they have in common | [`Limit`], [`Key`], [`Enqueue::key`] |
 //! | perform jobs | [`Worker`], [`Handler`], [`State`], [`Failure`], [`Verdict`] |
@@ -52,23 +53,25 @@
 mod readme;
 
 pub use ergate_client::{
-    ATOMIC_BATCH, Backfilled, Cancelled as CancelRequest, Client, ClientBuilder, DeadLetters, Durability,
-    Enqueue, EnqueueAll, Error, Filter, JobHandle, JobView, KeyLimit, KeyStats, Limit, OnConflict, Order,
-    Outcome, Page, Queue, QueueSlots, QueueStats, Rate, Reached, Receipt, Redriven, Repairs, Retention,
-    RunHandle, ScheduleHandle, ScheduleView, ServerInfo, SetSchedule, Unique, WaitsFor, WorkerProcess,
-    reconcile,
+    ATOMIC_BATCH, Backfilled, Cancelled as CancelRequest, Client, ClientBuilder, DeadLetters, Delivered,
+    Durability, Enqueue, EnqueueAll, Error, EventReceipt, EventView, Events, Filter, JobHandle, JobView,
+    KeyLimit, KeyStats, Limit, OnConflict, Order, Outcome, Page, Queue, QueueSlots, QueueStats, Rate,
+    Reached, Receipt, Redriven, Repairs, Retention, RunHandle, ScheduleHandle, ScheduleView, SendEvent,
+    SendEvents, ServerInfo, SetSchedule, Started, StartedRun, Unique, WaitsFor, WorkerProcess, reconcile,
 };
 pub use ergate_shared::{
-    Backoff, DEFAULT_PAYLOAD_LIMIT, Event, EventRecord, FailureKind, FailureRecord, Jitter, Job, JobId,
-    JobName, JobOptions, JobRecord, JobState, Key, KeyName, Lane, Namespace, OnExhausted, Priority,
-    QueueName, Schedule, ScheduleName, Tries, UniqueScope, WorkerId, duration, run,
+    Backoff, Condition, DEFAULT_PAYLOAD_LIMIT, Event, EventId, EventName, EventPattern, EventRecord,
+    FailureKind, FailureRecord, FunctionName, FunctionSpec, Jitter, Job, JobId, JobName, JobOptions,
+    JobRecord, JobState, Key, KeyName, Lane, Namespace, OnExhausted, Priority, QueueName, RunInput, Schedule,
+    ScheduleName, Tries, Trigger, UniqueScope, WaitRef, WorkerId, duration, run,
     schedule::{CatchUp, Cron, Every, Overlap, Recurrence, Zone},
     stock,
 };
 pub use ergate_worker::{
     Attempt, BlockingHandler, Cancelled, Context, DeadLetter, Deadline, Ended, Error as WorkerError, Failure,
     FromContext, FromRef, Function, FunctionHandler, Handler, Health, Log, Metrics, Middleware, Next,
-    Progress, Result, RunStep, Sleep, State, Step, StepAttempt, StepError, Verdict, Worker, shutdown_signal,
+    Progress, Result, Router, RunStep, Sleep, State, Step, StepAttempt, StepError, Verdict, WaitFor, Worker,
+    shutdown_signal,
 };
 
 /// Tests of your own code without Redis; feature `testing`.
@@ -77,6 +80,9 @@ pub mod testing {
     pub use ergate_client::{Outbox, RecordedJob};
     pub use ergate_worker::testing::{FinishedRun, TestRun};
 }
+
+#[cfg(feature = "schema")]
+pub use schemars;
 
 /// A point in time, as `run_at` and `reschedule` take it.
 pub use jiff::Timestamp;

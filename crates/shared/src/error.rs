@@ -70,6 +70,14 @@ pub enum Error {
     /// A stored record that cannot be read.
     #[error("record is malformed: {0}")]
     Record(String),
+    /// An expression that cannot be read or evaluated.
+    #[error("expression {text:?} {problem}")]
+    Expression {
+        /// The expression.
+        text: String,
+        /// What is wrong with it, and where.
+        problem: String,
+    },
     /// A reply that no release of the script gives.
     #[error("script {script} gave a reply nobody knows: {reply}")]
     Reply {

@@ -1,42 +1,106 @@
-//! Events: named facts with data, which start and resume runs.
+//! Events: named facts with data, sent to start functions and to resume the runs that wait for them.
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::Value;
 
-/// A fact with a name, such as `user/created`: its data is the implementing type.
+use crate::EventName;
+
+mod id;
+mod pattern;
+
+pub use id::{EventId, SHARDS};
+pub use pattern::EventPattern;
+
+/// The largest event, in bytes of its record as JSON: 512 KiB.
+pub const LARGEST_EVENT: usize = 512 * 1024;
+/// The most events one call sends.
+pub const MOST_EVENTS: usize = 5000;
+
+/// A kind of event: its data is the implementing type, its identity the name.
 ///
 /// ```
 /// # use ergate_shared::Event;
 /// # use serde::{Deserialize, Serialize};
 /// #[derive(Serialize, Deserialize)]
-/// struct UserCreated {
+/// struct SignedUp {
 ///     user: u64,
 /// }
 ///
-/// impl Event for UserCreated {
-///     const NAME: &str = "user/created";
+/// impl Event for SignedUp {
+///     const NAME: &str = "app/user.signed-up";
 /// }
 /// ```
 pub trait Event: Serialize + DeserializeOwned + Send + 'static {
-    /// What it is called: `area/action`.
+    /// The name kept in Redis, by habit `area/action`: letters, digits and `-_./:`, at most 128 bytes.
     const NAME: &'static str;
+
+    /// The version of the data's shape, for those who read it; default none.
+    const VERSION: Option<&'static str> = None;
+
+    /// The JSON schema its data must fit, checked where it is sent by clients with the feature `schema`; default none.
+    fn schema() -> Option<Value> {
+        None
+    }
 }
 
 /// An event as it is kept and handed to functions.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct EventRecord {
     /// Made by the sender, or chosen by the user.
-    pub id: String,
-    /// What it is called: `area/action`.
-    pub name: String,
-    /// What is known of it.
+    pub id: EventId,
+    /// What happened.
+    pub name: EventName,
+    /// The particulars; `null` if there are none.
     #[serde(default)]
-    pub data: serde_json::Value,
-    /// Who it is about, as the sender said.
+    pub data: Value,
+    /// About the user it concerns, if the sender said so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub user: Option<serde_json::Value>,
-    /// When it happened, in ms since the epoch.
+    pub user: Option<Value>,
+    /// When it happened, in ms since the epoch; one in the future is delivered then.
     pub ts: u64,
-    /// The version of its shape, as the sender said.
+    /// The version of the data's shape, if the sender said so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub v: Option<String>,
+}
+
+impl EventRecord {
+    /// Reads the data as the type of an event.
+    ///
+    /// # Errors
+    /// What the parser says, if the data has another shape.
+    pub fn decode<E: Event>(&self) -> Result<E, serde_json::Error> {
+        E::deserialize(&self.data)
+    }
+
+    /// The record as JSON, as expressions and conditions see it.
+    ///
+    /// # Panics
+    /// Never: every field can be written.
+    pub fn to_value(&self) -> Value {
+        serde_json::to_value(self).expect("a record is JSON")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_record_is_written_with_the_names_other_systems_use() {
+        let text = r#"{"id":"order-7","name":"shop/order.paid","data":{"order":7},"user":{"id":1},"ts":1795301793689,"v":"2"}"#;
+
+        let record: EventRecord = serde_json::from_str(text).unwrap();
+
+        assert_eq!(serde_json::to_string(&record).unwrap(), text);
+        assert_eq!(record.data, json!({"order": 7}));
+    }
+
+    #[test]
+    fn what_the_sender_did_not_say_is_left_out() {
+        let record: EventRecord = serde_json::from_str(r#"{"id":"a","name":"x/y","ts":1}"#).unwrap();
+
+        assert_eq!(record.to_value(), json!({"id": "a", "name": "x/y", "data": null, "ts": 1}));
+    }
 }

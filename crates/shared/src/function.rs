@@ -2,7 +2,60 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Event, EventRecord, FunctionName, JobName, QueueName, RunInput};
+use crate::{Event, EventPattern, EventRecord, FunctionName, JobName, QueueName, RunInput};
+
+/// A function as it is declared: what it is called and what starts it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FunctionSpec {
+    /// Its name.
+    pub name: FunctionName,
+    /// The version of its code; default 1.
+    #[serde(default = "one")]
+    pub version: u32,
+    /// What starts it; none: by hand only.
+    #[serde(default)]
+    pub triggers: Vec<Trigger>,
+}
+
+/// What starts runs of a function.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Trigger {
+    /// Events of a name, or of names that begin alike.
+    Event {
+        /// Which.
+        event: EventPattern,
+        /// An expression over `event` that must be true; none: every one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        r#if: Option<String>,
+    },
+    /// Times.
+    Cron {
+        /// Five or six fields.
+        cron: String,
+        /// An IANA time zone; none: UTC.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        zone: Option<String>,
+    },
+}
+
+const fn one() -> u32 {
+    1
+}
+
+impl FunctionSpec {
+    /// A function of version 1 without triggers.
+    pub fn new(name: FunctionName) -> Self {
+        Self { name, version: 1, triggers: Vec::new() }
+    }
+
+    /// Adds what starts it.
+    #[must_use]
+    pub fn trigger(mut self, trigger: Trigger) -> Self {
+        self.triggers.push(trigger);
+        self
+    }
+}
 
 /// What the queue of every function begins with.
 pub const QUEUE_PREFIX: &str = "fn/";
@@ -10,15 +63,10 @@ pub const QUEUE_PREFIX: &str = "fn/";
 pub const LONGEST_FUNCTION_NAME: usize = crate::name::LONGEST_NAME - QUEUE_PREFIX.len();
 
 impl FunctionName {
-    /// The queue its runs are jobs of.
-    ///
-    /// # Errors
-    /// [`Error::Name`](crate::Error::Name) if the function's name is over 125 bytes.
-    pub fn queue(&self) -> Result<QueueName, crate::Error> {
-        QueueName::new(format!("{QUEUE_PREFIX}{self}"))
-    }
-
     /// The name its runs have as jobs.
+    ///
+    /// # Panics
+    /// Never: names of functions and jobs have the same rules.
     pub fn job(&self) -> JobName {
         JobName::new(self.as_str().to_owned()).expect("names of functions and jobs have the same rules")
     }
@@ -29,24 +77,10 @@ impl FunctionName {
     }
 }
 
-/// What starts runs of a function.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Trigger {
-    /// An event.
-    Event {
-        /// Its name, or a pattern such as `user/*`.
-        name: String,
-        /// An expression over `event` that must be true.
-        #[serde(default, rename = "if", skip_serializing_if = "Option::is_none")]
-        condition: Option<String>,
-    },
-}
-
 /// What a function takes first: it says what starts the function, and reads that from what the run was started with.
 pub trait FunctionInput: Sized + Send + 'static {
-    /// What starts the function unless it is declared otherwise; `None`: it is only started by hand.
-    fn trigger() -> Option<Trigger>;
+    /// The event that starts the function; `None`: it is started by hand only.
+    fn event() -> Option<&'static str>;
 
     /// Reads it.
     ///
@@ -56,20 +90,19 @@ pub trait FunctionInput: Sized + Send + 'static {
 }
 
 impl<E: Event> FunctionInput for E {
-    fn trigger() -> Option<Trigger> {
-        Some(Trigger::Event { name: E::NAME.to_owned(), condition: None })
+    fn event() -> Option<&'static str> {
+        Some(E::NAME)
     }
 
     fn read(input: &RunInput) -> Result<Self, String> {
         let event = input.events.first().ok_or("the run was started without an event")?;
-        E::deserialize(&event.data)
-            .map_err(|error| format!("data of event {} is no {}: {error}", event.id, E::NAME))
+        event.decode().map_err(|error| format!("data of event {} is no {}: {error}", event.id, E::NAME))
     }
 }
 
 /// The event as it was sent, whatever its data.
 impl FunctionInput for EventRecord {
-    fn trigger() -> Option<Trigger> {
+    fn event() -> Option<&'static str> {
         None
     }
 
@@ -85,7 +118,7 @@ mod tests {
     #[test]
     fn a_function_and_its_queue_tell_each_other() {
         let function = FunctionName::new("onboard").unwrap();
-        let queue = function.queue().unwrap();
+        let queue = function.queue();
 
         assert_eq!(queue.as_str(), "fn/onboard");
         assert_eq!(FunctionName::of_queue(&queue), Some(function));
@@ -101,16 +134,11 @@ mod tests {
         impl Event for Created {
             const NAME: &str = "user/created";
         }
-        let event = EventRecord {
-            id: "E1".to_owned(),
-            name: "user/created".to_owned(),
-            data: serde_json::json!({ "user": "seven" }),
-            user: None,
-            ts: 0,
-            v: None,
-        };
+        let event =
+            serde_json::json!({ "id": "E1", "name": "user/created", "data": { "user": "seven" }, "ts": 0 });
+        let input = RunInput::of(serde_json::from_value(event).unwrap());
 
-        let error = Created::read(&RunInput { events: vec![event] }).unwrap_err();
+        let error = Created::read(&input).unwrap_err();
 
         assert!(
             error.starts_with("data of event E1 is no user/created: invalid type: string \"seven\""),

@@ -16,13 +16,45 @@ pub const LONGEST_ID: usize = 128;
 
 /// Writes a UUID as 26 characters, most significant first (Crockford's base 32, as the ULID specification has it).
 fn to_text(uuid: Uuid) -> String {
-    let mut rest = uuid.as_u128();
+    ulid_text(uuid.as_u128())
+}
+
+/// The same for any 128 bits.
+pub(crate) fn ulid_text(bits: u128) -> String {
+    let mut rest = bits;
     let mut text = [0_u8; LENGTH];
     for place in text.iter_mut().rev() {
         *place = ALPHABET[(rest & 31) as usize];
         rest >>= 5;
     }
     text.iter().map(|byte| char::from(*byte)).collect()
+}
+
+/// The time in the first ten characters of such a text, in ms; `None` if it is none.
+pub(crate) fn ulid_ms(text: &str) -> Option<u64> {
+    if text.len() != LENGTH || text.as_bytes()[0] > b'7' {
+        return None;
+    }
+    let mut bits = 0_u128;
+    for byte in text.bytes() {
+        let digit = ALPHABET.iter().position(|known| *known == byte)?;
+        bits = bits << 5 | digit as u128;
+    }
+    Some((bits >> 80) as u64)
+}
+
+/// Checks an id of the caller's own.
+pub(crate) fn check_own(what: &'static str, id: &str) -> Result<(), Error> {
+    let problem = if id.is_empty() {
+        "is empty".to_owned()
+    } else if id.len() > LONGEST_ID {
+        format!("has {} bytes, the most is {LONGEST_ID}", id.len())
+    } else if id.chars().any(|c| c.is_whitespace() || c.is_control()) {
+        "has white space or a control character".to_owned()
+    } else {
+        return Ok(());
+    };
+    Err(Error::Name { what, value: id.chars().take(40).collect(), problem })
 }
 
 /// Identifies a job within its queue: generated, or chosen by the caller.
@@ -42,16 +74,8 @@ impl JobId {
     /// [`Error::Name`] if it is empty, over 128 bytes, or has white space or control characters.
     pub fn new(id: impl AsRef<str>) -> Result<Self, Error> {
         let id = id.as_ref();
-        let problem = if id.is_empty() {
-            "is empty".to_owned()
-        } else if id.len() > LONGEST_ID {
-            format!("has {} bytes, the most is {LONGEST_ID}", id.len())
-        } else if id.chars().any(|c| c.is_whitespace() || c.is_control()) {
-            "has white space or a control character".to_owned()
-        } else {
-            return Ok(Self(id.into()));
-        };
-        Err(Error::Name { what: "job id", value: id.chars().take(40).collect(), problem })
+        check_own("job id", id)?;
+        Ok(Self(id.into()))
     }
 
     /// Takes an id as Redis has it, even one that [`new`](Self::new) would refuse: it is there, and must be dealt with.

@@ -1,9 +1,11 @@
 //! Every Redis key is made here, and nowhere else.
 //!
 //! All keys of a queue carry the queue's name as hash tag, so that a script touches one slot and queues spread over a
-//! cluster: `ergate:{mail}:ready`. What concerns worker processes as a whole is in the slot of `{ergate}`.
+//! cluster: `ergate:{mail}:ready`. What concerns worker processes as a whole is in the slot of `{ergate}`. Events are kept in
+//! a fixed number of shards, `ergate:{events/0}:stream`; what waits for events of a name is in the slot of that name,
+//! `ergate:{event/app/user.created}:waits`. A queue may be called like either: no key of one is called like one of another.
 
-use crate::{Namespace, QueueName, WorkerId};
+use crate::{EventName, Namespace, QueueName, WorkerId};
 
 /// The keys of one queue.
 #[derive(Debug, Clone)]
@@ -82,11 +84,6 @@ keys! {
     progress,
     /// Hash: id → log lines.
     logs,
-    /// Hash: id of a run → how many entries its journal has.
-    steps,
-    /// Hash: id of a run, a dot, a number → that entry of the run's journal; the same and `.open` → nothing, as long as
-    /// the entry waits for something from outside.
-    journal,
     /// Hash: id of a job that completed or was cancelled → which, when, and its result.
     ended,
     /// List: ids of completed jobs, oldest at the head.
@@ -105,6 +102,13 @@ keys! {
     wake,
     /// Hash: ids whose end somebody waits for.
     watched,
+    /// Sorted set: ids of runs whose event has not been acknowledged yet, by when they were started.
+    routed,
+    /// Hash: id of a run → how many entries its journal has.
+    steps,
+    /// Hash: id of a run, a dot, a number → that entry of the run's journal; the same and `.open` → nothing, as long as
+    /// the entry waits for something from outside.
+    journal,
 }
 
 impl QueueKeys {
@@ -141,6 +145,12 @@ pub struct RegistryKeys {
     pub epoch: String,
     /// String: number of the data format.
     pub format: String,
+    /// Hash: function → what it is, as JSON.
+    pub functions: String,
+    /// String: a number that grows whenever `functions` changes.
+    pub functions_version: String,
+    /// Hash: event name → when it was last routed or waited for by a process that had not seen it before.
+    pub event_names: String,
 }
 
 impl RegistryKeys {
@@ -154,6 +164,9 @@ impl RegistryKeys {
             orders: key("orders"),
             epoch: key("epoch"),
             format: key("format"),
+            functions: key("functions"),
+            functions_version: key("functions_version"),
+            event_names: key("event_names"),
         }
     }
 
@@ -165,48 +178,112 @@ impl RegistryKeys {
             "about" => &self.about,
             "orders" => &self.orders,
             "epoch" => &self.epoch,
+            "functions" => &self.functions,
+            "functions_version" => &self.functions_version,
+            "event_names" => &self.event_names,
             _ => &self.format,
         }
     }
 }
 
-/// The keys that concern schedules, all of them in one slot.
-#[derive(Debug, Clone)]
-pub struct ScheduleKeys {
-    /// Hash: name → what was declared, JSON.
-    pub definitions: String,
-    /// Hash: name → how far it is, JSON.
-    pub states: String,
-    /// Sorted set: names by when somebody must look at them.
-    pub due: String,
-    /// Sorted set: names of those that code set, by when a worker last declared them.
-    pub declared: String,
-    /// Sorted set: names of those that no worker declares any more, by since when.
-    pub retired: String,
+macro_rules! slot {
+    ($(#[$doc:meta])* $family:ident { $($(#[$key_doc:meta])* $name:ident,)* }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone)]
+        pub struct $family {
+            $($(#[$key_doc])* pub $name: String,)*
+        }
+
+        impl $family {
+            fn in_slot(namespace: &Namespace, slot: &str) -> Self {
+                Self { $($name: format!("{namespace}:{{{slot}}}:{}", stringify!($name)),)* }
+            }
+
+            /// One key, by the name scripts know it by.
+            pub(crate) fn named(&self, name: &str) -> Option<&str> {
+                match name {
+                    $(stringify!($name) => Some(&self.$name),)*
+                    _ => None,
+                }
+            }
+        }
+    };
+}
+
+slot! {
+    /// The keys of one shard of the events.
+    ShardKeys {
+        /// Stream: events in the order they came, each with its key, its name, and its own id if it has one.
+        stream,
+        /// Hash: key of an event → record.
+        events,
+        /// Sorted set: `<key> <name> <own id>` of events of the future, by their time.
+        future,
+        /// Hash: own id → key of the event that has it.
+        own,
+        /// Sorted set: own ids by when they may be used again.
+        owned,
+        /// Hash: key of a routed event → what it started, as JSON.
+        started,
+    }
+}
+
+slot! {
+    /// The keys of one event name: what came lately, and who waits.
+    NameKeys {
+        /// Sorted set: keys of recent events by their place in the log, µs that never repeat.
+        recent,
+        /// Hash: key of a recent event → its terms, when it came, and its record, a line each.
+        bodies,
+        /// Sorted set: `<term> <place> <key>` of recent events, in order of the text.
+        seen,
+        /// Hash: field that conditions are indexed by → place in the log behind which events carry its term.
+        fields,
+        /// Hash: wait → its term, since when and until when, and its condition.
+        waits,
+        /// Sorted set: `<term> <wait>`, in order of the text.
+        waiting,
+        /// Sorted set: waits by until when.
+        lapsing,
+        /// Hash: the last place in the log, and its size in bytes.
+        facts,
+    }
+}
+
+slot! {
+    /// The keys that concern schedules, all of them in one slot.
+    ScheduleKeys {
+        /// Hash: name → what was declared, JSON.
+        definitions,
+        /// Hash: name → how far it is, JSON.
+        states,
+        /// Sorted set: names by when somebody must look at them.
+        due,
+        /// Sorted set: names of those that code set, by when a worker last declared them.
+        declared,
+        /// Sorted set: names of those that no worker declares any more, by since when.
+        retired,
+    }
 }
 
 impl ScheduleKeys {
     /// The keys of `namespace`.
     pub fn new(namespace: &Namespace) -> Self {
-        let key = |name| format!("{namespace}:{{schedules}}:{name}");
-        Self {
-            definitions: key("definitions"),
-            states: key("states"),
-            due: key("due"),
-            declared: key("declared"),
-            retired: key("retired"),
-        }
+        Self::in_slot(namespace, "schedules")
     }
+}
 
-    /// One key, by the name scripts know it by.
-    pub(crate) fn named(&self, name: &str) -> &str {
-        match name {
-            "definitions" => &self.definitions,
-            "states" => &self.states,
-            "due" => &self.due,
-            "declared" => &self.declared,
-            _ => &self.retired,
-        }
+impl ShardKeys {
+    /// The keys of shard `shard`, from 0.
+    pub fn new(namespace: &Namespace, shard: usize) -> Self {
+        Self::in_slot(namespace, &format!("events/{shard}"))
+    }
+}
+
+impl NameKeys {
+    /// The keys of an event name.
+    pub fn new(namespace: &Namespace, name: &EventName) -> Self {
+        Self::in_slot(namespace, &format!("event/{name}"))
     }
 }
 
@@ -215,23 +292,35 @@ mod tests {
     use super::*;
 
     #[test]
+    fn every_key_of_a_queue_has_the_queue_as_hash_tag() {
+        let keys = QueueKeys::new(&Namespace::default(), &QueueName::new("mail").unwrap());
+
+        assert_eq!(keys.get(QueueKey::ready), "ergate:{mail}:ready");
+        assert!(QueueKey::ALL.iter().all(|key| keys.get(*key).starts_with("ergate:{mail}:")));
+    }
+
+    #[test]
+    fn no_key_of_events_is_called_like_one_of_a_queue() {
+        let shard = ShardKeys::new(&Namespace::default(), 0);
+        let name = NameKeys::new(&Namespace::default(), &EventName::new("app/x").unwrap());
+
+        assert_eq!(shard.stream, "ergate:{events/0}:stream");
+        assert_eq!(name.waits, "ergate:{event/app/x}:waits");
+        for key in QueueKey::ALL {
+            assert!(shard.named(key.name()).is_none() && name.named(key.name()).is_none(), "{key:?}");
+        }
+    }
+
+    #[test]
     fn no_key_of_schedules_is_one_of_a_queue_of_that_name() {
         let namespace = Namespace::default();
         let queue = QueueKeys::new(&namespace, &QueueName::new("schedules").unwrap());
         let schedules = ScheduleKeys::new(&namespace);
 
         for name in ["definitions", "states", "due", "declared", "retired"] {
-            let key = schedules.named(name);
+            let key = schedules.named(name).unwrap();
             assert_eq!(key, format!("ergate:{{schedules}}:{name}"));
             assert!(QueueKey::all().all(|other| queue.get(other) != key), "{key}");
         }
-    }
-
-    #[test]
-    fn every_key_of_a_queue_has_the_queue_as_hash_tag() {
-        let keys = QueueKeys::new(&Namespace::default(), &QueueName::new("mail").unwrap());
-
-        assert_eq!(keys.get(QueueKey::ready), "ergate:{mail}:ready");
-        assert!(QueueKey::ALL.iter().all(|key| keys.get(*key).starts_with("ergate:{mail}:")));
     }
 }

@@ -9,7 +9,8 @@
 //! | [`job`], [`backoff`], [`priority`], [`duration`] | what a job type declares |
 //! | [`lane`] | the keys of a job that limits are kept by |
 //! | [`record`], [`tries`], [`failure`], [`ending`], [`state`] | what Redis keeps about a job |
-//! | [`event`], [`function`], [`run`] | events, what functions take, what a run has done so far |
+//! | [`event`], [`wait`], [`expression`] | events, what waits for them, and what says whether one is meant |
+//! | [`function`], [`run`] | durable functions: what starts them, what a run is given, what it has done so far |
 //! | [`schedule`] | when something is started, and what becomes of times that were missed |
 //! | [`key`], [`script`] | every Redis key and every script |
 //! | [`stock`] | the jobs `ergate-worker` performs out of the box |
@@ -20,7 +21,9 @@ pub mod duration;
 pub mod ending;
 pub mod error;
 pub mod event;
+pub mod expression;
 pub mod failure;
+pub mod fnv;
 pub mod function;
 pub mod id;
 pub mod job;
@@ -36,23 +39,26 @@ pub mod script;
 pub mod state;
 pub mod stock;
 pub mod tries;
+pub mod wait;
 
 pub use backoff::{Backoff, Jitter};
 pub use error::Error;
-pub use event::{Event, EventRecord};
+pub use event::{Event, EventId, EventPattern, EventRecord};
+pub use expression::Expression;
 pub use failure::{FailureKind, FailureRecord};
-pub use function::{FunctionInput, Trigger};
+pub use function::{FunctionInput, FunctionSpec, Trigger};
 pub use id::{JobId, WorkerId};
 pub use job::{Job, OnExhausted};
 pub use lane::{Key, Lane};
-pub use name::{FunctionName, JobName, KeyName, Namespace, QueueName, ScheduleName};
+pub use name::{EventName, FunctionName, JobName, KeyName, Namespace, QueueName, ScheduleName};
 pub use options::JobOptions;
 pub use priority::Priority;
 pub use record::{JobRecord, UniqueScope};
-pub use run::RunInput;
+pub use run::{Parent, RunInput};
 pub use schedule::Schedule;
 pub use state::JobState;
 pub use tries::Tries;
+pub use wait::{Condition, WaitRef};
 
 /// The largest payload taken by default, in bytes: 512 KiB.
 pub const DEFAULT_PAYLOAD_LIMIT: usize = 512 * 1024;

@@ -1,4 +1,4 @@
-//! Names people choose: of queues, jobs and namespaces. Checked once, where they enter.
+//! Names people choose: of queues, jobs, events, functions and namespaces. Checked once, where they enter.
 
 use std::{borrow::Cow, fmt, str::FromStr};
 
@@ -97,6 +97,8 @@ names! {
     QueueName = "queue name";
     /// The name of a job type, such as `send-welcome`.
     JobName = "job name";
+    /// The name of an event, such as `app/user.created`; those that begin with `ergate/` or `inngest/` are Ergate's own.
+    EventName = "event name";
     /// The name of a durable function, such as `onboard`.
     FunctionName = "function name";
     /// The name of a key that limits are kept by, such as `account`.
@@ -105,6 +107,20 @@ names! {
     ScheduleName = "schedule name";
     /// What every Redis key of one Ergate installation begins with; default `ergate`.
     Namespace = "namespace";
+}
+
+impl EventName {
+    /// Whether events of this name are made by Ergate itself, so that nobody else may send them.
+    pub fn is_reserved(&self) -> bool {
+        ["ergate/", "inngest/"].iter().any(|prefix| self.0.starts_with(prefix))
+    }
+}
+
+impl FunctionName {
+    /// The queue whose jobs are the function's runs.
+    pub fn queue(&self) -> QueueName {
+        QueueName(Cow::Owned(format!("fn/{self}")))
+    }
 }
 
 impl Default for Namespace {

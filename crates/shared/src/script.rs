@@ -5,7 +5,7 @@
 
 use std::sync::LazyLock;
 
-use crate::key::{QueueKey, QueueKeys, RegistryKeys, ScheduleKeys};
+use crate::key::{NameKeys, QueueKey, QueueKeys, RegistryKeys, ScheduleKeys, ShardKeys};
 
 /// A script, ready to be sent.
 #[derive(Debug)]
@@ -69,8 +69,32 @@ impl Script {
     }
 
     /// A call on the schedules.
+    ///
+    /// # Panics
+    /// If it is no script of schedules.
     pub fn on_schedules(&'static self, keys: &ScheduleKeys) -> Call {
-        let keys = self.keys.iter().map(|key| keys.named(key).to_owned()).collect();
+        self.with_keys(|name| keys.named(name))
+    }
+
+    /// A call on a shard of the events.
+    ///
+    /// # Panics
+    /// If it is no script of shards.
+    pub fn on_shard(&'static self, keys: &ShardKeys) -> Call {
+        self.with_keys(|name| keys.named(name))
+    }
+
+    /// A call on what is kept under an event's name.
+    ///
+    /// # Panics
+    /// If it is no script of event names.
+    pub fn on_name(&'static self, keys: &NameKeys) -> Call {
+        self.with_keys(|name| keys.named(name))
+    }
+
+    fn with_keys<'a>(&'static self, named: impl Fn(&str) -> Option<&'a str>) -> Call {
+        let key = |name: &&str| named(name).unwrap_or_else(|| panic!("{} has no key {name}", self.name));
+        let keys = self.keys.iter().map(|name| key(name).to_owned()).collect();
         Call { script: self, keys, bytes: Vec::new(), ends: Vec::new() }
     }
 
@@ -149,8 +173,8 @@ macro_rules! fragments {
 }
 
 fragments! {
-    "cancel" "clock" "finish" "flow" "forget" "journal" "lane" "limit" "locate" "memory" "promote" "ready" "record" "take" "tries" "turns"
-    "unique" "wake" "windows"
+    "cancel" "clock" "finish" "flow" "forget" "history" "journal" "lane" "limit" "locate" "memory" "promote" "ready" "recent" "record" "take" "tries" "turns"
+    "unique" "waits" "wake" "windows"
 }
 
 macro_rules! scripts {
@@ -165,6 +189,22 @@ macro_rules! scripts {
 }
 
 scripts! {
+    /// Acknowledges events that have been routed.
+    EVENT_FINISH = "event/finish";
+    /// Adds events to the recent ones of their name, and finds who waits for them.
+    EVENT_ROUTE = "event/route";
+    /// Keeps events.
+    EVENT_SEND = "event/send";
+    /// Delivers what falls due, takes over what another router left, trims the history.
+    EVENT_TEND = "event/tend";
+    /// Removes waits.
+    EVENT_UNWAIT = "event/unwait";
+    /// Looks back for an event, or keeps a wait for it.
+    EVENT_WAIT = "event/wait";
+    /// Reads on in who waits for an event.
+    EVENT_WAITS = "event/waits";
+    /// Forgets what an event name has no use for any more.
+    EVENT_CLEAN = "event/clean";
     /// Cancels a job.
     JOB_CANCEL = "job/cancel";
     /// Puts a batch of jobs in.
@@ -191,10 +231,12 @@ scripts! {
     QUEUE_STATS = "queue/stats";
     /// House-keeping of a queue.
     QUEUE_SWEEP = "queue/sweep";
+    /// Declares functions.
+    REGISTRY_DECLARE = "registry/declare";
+    /// Resolves an open entry of a run's journal from outside.
+    RUN_DELIVER = "run/deliver";
     /// Tells what a worker process is.
     REGISTRY_ANNOUNCE = "registry/announce";
-    /// Gives runs what they wait for.
-    RUN_DELIVER = "run/deliver";
     /// Writes what runs have done into their journals.
     RUN_RECORD = "run/record";
     /// Tells what is kept about schedules.
@@ -224,6 +266,7 @@ scripts! {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{EventName, Namespace};
 
     #[test]
     fn every_assembled_script_is_as_reviewed() {
@@ -236,9 +279,20 @@ mod tests {
 
     #[test]
     fn every_key_a_script_names_exists() {
-        let of_queues =
-            |script: &&Script| !["registry/", "schedule/"].iter().any(|area| script.name.starts_with(area));
-        for script in Script::all().filter(of_queues) {
+        let shard = ShardKeys::new(&Namespace::default(), 0);
+        let name = NameKeys::new(&Namespace::default(), &EventName::new("x").unwrap());
+        for script in Script::all()
+            .filter(|script| !script.name.starts_with("registry/") && !script.name.starts_with("schedule/"))
+        {
+            if script.name.starts_with("event/") {
+                let all = |named: &dyn Fn(&str) -> bool| script.keys.iter().all(|key| named(key));
+                assert!(
+                    all(&|key| shard.named(key).is_some()) || all(&|key| name.named(key).is_some()),
+                    "{} names keys of more than one slot",
+                    script.name
+                );
+                continue;
+            }
             assert_eq!(
                 script.queue_keys.len(),
                 script.keys.len(),

@@ -3,8 +3,8 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use ergate_shared::{
-    Backoff, FailureKind, FunctionInput, FunctionName, OnExhausted, RunInput, Trigger,
-    function::LONGEST_FUNCTION_NAME,
+    Backoff, Expression, FailureKind, FunctionInput, FunctionName, FunctionSpec, JobRecord, OnExhausted,
+    RunInput, Trigger, function::LONGEST_FUNCTION_NAME,
 };
 
 use crate::{
@@ -49,7 +49,8 @@ const TIMEOUT: Duration = Duration::from_hours(2);
 #[must_use = "a function runs once a worker is given it"]
 pub struct Function<S = ()> {
     name: String,
-    trigger: Option<Trigger>,
+    /// What starts it: names or patterns of events, each with an expression that must be true.
+    triggers: Vec<(String, Option<String>)>,
     retries: u32,
     backoff: Backoff,
     timeout: Duration,
@@ -66,7 +67,7 @@ impl<S> fmt::Debug for Function<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Function")
             .field("name", &self.name)
-            .field("trigger", &self.trigger)
+            .field("triggers", &self.triggers)
             .finish_non_exhaustive()
     }
 }
@@ -76,7 +77,7 @@ impl<S: Send + Sync + 'static> Function<S> {
     pub fn new<Args, H: FunctionHandler<Args, S>>(name: &str, handler: H) -> Self {
         Self {
             name: name.to_owned(),
-            trigger: H::Input::trigger(),
+            triggers: H::Input::event().map(|name| (name.to_owned(), None)).into_iter().collect(),
             retries: RETRIES,
             backoff: Backoff::default(),
             timeout: TIMEOUT,
@@ -89,6 +90,22 @@ impl<S: Send + Sync + 'static> Function<S> {
                 })
             }),
         }
+    }
+
+    /// Starts it with events of this name too, or of names that begin alike: `user/*`. What the function takes first must be
+    /// able to read them.
+    pub fn on(mut self, event: &str) -> Self {
+        self.triggers.push((event.to_owned(), None));
+        self
+    }
+
+    /// Starts it only with events for which this expression over `event` is true: `event.data.plan == "pro"`. It belongs to
+    /// what was said last to start it.
+    pub fn when(mut self, expression: &str) -> Self {
+        if let Some((_, condition)) = self.triggers.last_mut() {
+            *condition = Some(expression.to_owned());
+        }
+        self
     }
 
     /// Sets how often each step is tried again after it failed, and the code between steps; default 3.
@@ -127,10 +144,21 @@ impl<S: Send + Sync + 'static> Function<S> {
         self
     }
 
+    /// What Redis is told of it.
+    pub(crate) fn spec(&self) -> Result<FunctionSpec, ergate_shared::Error> {
+        let spec = FunctionSpec::new(FunctionName::new(self.name.clone())?);
+        self.triggers.iter().try_fold(spec, |spec, (event, condition)| {
+            if let Some(expression) = condition {
+                Expression::compile(expression)?;
+            }
+            Ok(spec.trigger(Trigger::Event { event: event.parse()?, r#if: condition.clone() }))
+        })
+    }
+
     /// What is wrong with what was declared.
     pub(crate) fn problems(&self) -> Vec<String> {
         let mut problems = Vec::new();
-        if let Err(error) = FunctionName::new(self.name.clone()) {
+        if let Err(error) = self.spec() {
             problems.push(error.to_string());
         } else if self.name.len() > LONGEST_FUNCTION_NAME {
             problems.push(format!(
@@ -189,18 +217,23 @@ where
     H: FunctionHandler<Args, S>,
 {
     Box::pin(async move {
-        let input = read::<H::Input>(&context)?;
-        let shared = Arc::new(Shared::new(context.inner.id.clone(), store, steps));
+        let record = &context.inner.record;
+        let given = given(record)?;
+        let input = H::Input::read(&given).map_err(|problem| wrong(anyhow::Error::msg(problem)))?;
+        let id = context.inner.id.clone();
+        let shared = Arc::new(Shared::new(id, store, steps, &given, record.enqueued_at));
         shared.load().await?;
-        let step = Step::new(Arc::clone(&shared));
+        let step = Step::new(Arc::clone(&shared), context.inner.client.clone());
         drive(&shared, handler.call(input, step, context, state)).await
     })
 }
 
+fn given(record: &JobRecord) -> Result<RunInput> {
+    serde_json::from_slice(&record.payload)
+        .map_err(|error| wrong(anyhow::Error::new(error).context("payload is no input of a run")))
+}
+
 /// The bytes will not change, so what cannot be read is never tried again.
-fn read<I: FunctionInput>(context: &Context) -> Result<I> {
-    let wrong = |error: anyhow::Error| Failure::of_kind(FailureKind::Decode, Course::Fatal, error);
-    let input: RunInput = serde_json::from_slice(&context.inner.record.payload)
-        .map_err(|error| wrong(anyhow::Error::new(error).context("payload is no input of a run")))?;
-    I::read(&input).map_err(|problem| wrong(anyhow::Error::msg(problem)))
+fn wrong(error: anyhow::Error) -> Failure {
+    Failure::of_kind(FailureKind::Decode, Course::Fatal, error)
 }

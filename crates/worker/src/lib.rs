@@ -13,6 +13,7 @@
 //! | `function`, `step`, `run` | durable functions: declaring them, their steps, performing their runs |
 //! | `upkeep` | reaping, sweeping, reconciling |
 //! | `ticker` | starting what schedules want |
+//! | `router` | events: the functions they start, the runs that wait for them |
 //! | `metrics` | every metric |
 
 mod attempt;
@@ -33,6 +34,7 @@ mod outcome;
 mod pool;
 mod queue_loop;
 mod route;
+mod router;
 mod run;
 mod shutdown;
 mod step;
@@ -55,6 +57,7 @@ pub use handler::{BlockingHandler, Handler};
 pub use metrics::Metrics;
 pub use middleware::{Middleware, Next};
 pub use outcome::{DeadLetter, Ended};
+pub use router::Router;
 pub use shutdown::shutdown_signal;
-pub use step::{RunStep, Sleep, Step, StepAttempt, StepError};
+pub use step::{RunStep, Sleep, Step, StepAttempt, StepError, WaitFor};
 pub use worker::{Health, Worker};

@@ -9,7 +9,8 @@ use std::{
     time::Duration,
 };
 
-use ergate_shared::{Backoff, JobId};
+use ergate_client::Client;
+use ergate_shared::{Backoff, Event, EventId, JobId};
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
@@ -20,10 +21,12 @@ use crate::{
 mod attempt;
 mod error;
 mod sleep;
+mod wait;
 
 pub use attempt::StepAttempt;
 pub use error::StepError;
 pub use sleep::Sleep;
+pub use wait::WaitFor;
 
 use attempt::Body;
 
@@ -42,6 +45,7 @@ use attempt::Body;
 #[derive(Clone)]
 pub struct Step {
     shared: Arc<Shared>,
+    client: Client,
 }
 
 impl fmt::Debug for Step {
@@ -51,8 +55,8 @@ impl fmt::Debug for Step {
 }
 
 impl Step {
-    pub(crate) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared }
+    pub(crate) fn new(shared: Arc<Shared>, client: Client) -> Self {
+        Self { shared, client }
     }
 
     /// The run's id.
@@ -109,6 +113,39 @@ impl Step {
     /// Sleeps until then; not at all if the time is past. At most 366 days.
     pub fn sleep_until(&self, id: impl Into<String>, time: jiff::Timestamp) -> Sleep {
         Sleep::until(&self.shared, self.shared.name(id.into()), time)
+    }
+
+    /// Waits for an event: say what it must be like and for how long, then await it.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use ergate_shared::Event;
+    /// # use ergate_worker::{Result, Step};
+    /// # #[derive(serde::Serialize, serde::Deserialize)] struct Verified { user: u64 }
+    /// # impl Event for Verified { const NAME: &str = "user/verified"; }
+    /// # async fn example(step: Step) -> Result<()> {
+    /// let verified = step
+    ///     .wait_for::<Verified>("verification")
+    ///     .on("user", 7)
+    ///     .within(Duration::from_hours(72))
+    ///     .await?;
+    ///
+    /// if verified.is_none() {
+    ///     // three days are over
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn wait_for<E: Event>(&self, id: impl Into<String>) -> WaitFor<E> {
+        WaitFor::new(&self.shared, self.shared.name(id.into()))
+    }
+
+    /// Sends an event, once: its id is made of the run's id and the step's name, so that a repetition starts nothing twice.
+    pub fn send<E: Event + Sync>(&self, id: impl Into<String>, event: E) -> RunStep<'static, EventId> {
+        let client = self.client.clone();
+        self.run_with(id, async move |attempt: StepAttempt| {
+            client.send(event).id(attempt.key).await.map(|receipt| receipt.id)
+        })
     }
 
     /// The time, by Redis' clock: the same at every replay.

@@ -10,7 +10,8 @@ use std::{
 
 use ergate_client::Client;
 use ergate_shared::{
-    Event, EventRecord, FunctionName, JobId, JobOptions, JobRecord, Priority, RunInput, Tries, duration,
+    Event, EventId, EventName, EventRecord, FunctionName, JobId, JobOptions, JobRecord, Priority, RunInput,
+    Tries, duration,
     run::{Entry, Op},
 };
 use serde::{Serialize, de::DeserializeOwned};
@@ -65,6 +66,7 @@ pub struct TestRun<S> {
     client: Option<Client>,
     events: Vec<EventRecord>,
     instead: HashMap<String, Instead>,
+    deliveries: Vec<EventRecord>,
     begins_at: u64,
 }
 
@@ -83,6 +85,7 @@ impl<S: Send + Sync + 'static> TestRun<S> {
             client: None,
             events: Vec::new(),
             instead: HashMap::new(),
+            deliveries: Vec::new(),
             begins_at: BEGINS_AT,
         }
     }
@@ -96,13 +99,13 @@ impl<S: Send + Sync + 'static> TestRun<S> {
     /// Starts it with an event whose type is not known here.
     ///
     /// # Panics
-    /// If the data cannot be written as JSON.
+    /// If the name is not valid, or the data cannot be written as JSON.
     pub fn event_named(mut self, name: &str, data: &impl Serialize) -> Self {
         let data = serde_json::to_value(data).expect("an event's data can be written as JSON");
         let id = format!("event-{}", self.events.len() + 1);
         self.events.push(EventRecord {
-            id,
-            name: name.to_owned(),
+            id: EventId::new(id).expect("the id is valid"),
+            name: EventName::new(name.to_owned()).expect("the event's name is valid"),
             data,
             user: None,
             ts: self.begins_at,
@@ -133,6 +136,23 @@ impl<S: Send + Sync + 'static> TestRun<S> {
         self
     }
 
+    /// Delivers an event to the first wait that it meets. A wait that no event meets runs out of time.
+    ///
+    /// # Panics
+    /// If the data cannot be written as JSON.
+    #[allow(clippy::needless_pass_by_value, reason = "an event that is sent is given away")]
+    pub fn deliver<E: Event>(mut self, event: E) -> Self {
+        self.deliveries.push(EventRecord {
+            id: EventId::new(format!("delivery-{}", self.deliveries.len() + 1)).expect("the id is valid"),
+            name: EventName::new(E::NAME).expect("the event's name is valid"),
+            data: serde_json::to_value(event).expect("an event's data can be written as JSON"),
+            user: None,
+            ts: self.begins_at,
+            v: None,
+        });
+        self
+    }
+
     /// Sets when the run begins; default 2030-01-01T00:00:00Z.
     pub fn beginning_at(mut self, time: jiff::Timestamp) -> Self {
         self.begins_at = u64::try_from(time.as_millisecond()).unwrap_or(0);
@@ -155,7 +175,7 @@ impl<S: Send + Sync + 'static> TestRun<S> {
         assert!(problems.is_empty(), "{}", problems.join("; "));
         let name = FunctionName::new(self.function.name().to_owned()).expect("it was checked");
         let client = self.client.unwrap_or_else(|| Client::recording().0);
-        let memory = Memory::new(self.begins_at, self.instead);
+        let memory = Memory::new(self.begins_at, self.instead, self.deliveries);
         let (code, defaults) = self.function.into_code(&Arc::new(self.state));
         let record = JobRecord {
             name: name.job(),
@@ -167,9 +187,10 @@ impl<S: Send + Sync + 'static> TestRun<S> {
             due_at: self.begins_at,
             version: 1,
             options: JobOptions::default(),
-            payload: serde_json::to_vec(&RunInput { events: self.events }).expect("events are JSON"),
+            payload: serde_json::to_vec(&RunInput { events: self.events, parent: None, version: 0 })
+                .expect("events are JSON"),
         };
-        let queue = name.queue().expect("it was checked");
+        let queue = name.queue();
         let keys = client.keys(&queue);
         let id = JobId::generate();
         let mut tries = Tries::default();

@@ -9,7 +9,7 @@ use std::{
 
 use ergate_client::{Client, Limit, WorkerProcess};
 use ergate_shared::{
-    Job, QueueName, Schedule, ScheduleName,
+    FunctionSpec, Job, QueueName, Schedule, ScheduleName,
     function::QUEUE_PREFIX,
     schedule::{Origin, ScheduleSpec},
 };
@@ -25,6 +25,7 @@ use crate::{
     pool::Pool,
     queue_loop::{DeadHook, Parts, QueueLoop},
     route::{Route, Routes},
+    router::Router,
     ticker::Ticker,
     upkeep::Upkeep,
     waiter::{self, Bed},
@@ -33,6 +34,8 @@ use crate::{
 /// The shortest and longest lease.
 pub(crate) const LEASES: std::ops::RangeInclusive<Duration> =
     Duration::from_secs(1)..=Duration::from_secs(3600);
+/// How often it is looked whether functions must be declared again.
+const DECLARE_EVERY: Duration = Duration::from_secs(5);
 /// The most slots of a queue in one process.
 pub(crate) const MOST_SLOTS: usize = 100_000;
 
@@ -69,6 +72,7 @@ pub struct Worker<S = ()> {
     routes: HashMap<String, Route>,
     /// By queue: each function has its own.
     functions: HashMap<String, Route>,
+    specs: Vec<FunctionSpec>,
     layers: Vec<Arc<dyn Layer>>,
     schedules: Vec<(ScheduleName, ScheduleSpec)>,
     problems: Vec<String>,
@@ -100,6 +104,7 @@ impl<S: Send + Sync + 'static> Worker<S> {
             limits: Vec::new(),
             routes: HashMap::new(),
             functions: HashMap::new(),
+            specs: Vec::new(),
             layers: Vec::new(),
             schedules: Vec::new(),
             problems: Vec::new(),
@@ -176,6 +181,7 @@ impl<S: Send + Sync + 'static> Worker<S> {
     /// Runs a durable function. Its runs are jobs of a queue of its own, so that nothing else need be named.
     pub fn function(mut self, function: Function<S>) -> Self {
         self.problems.extend(function.problems());
+        self.specs.extend(function.spec());
         let (name, slots) = (function.name().to_owned(), function.slot_count());
         let queue = format!("{QUEUE_PREFIX}{name}");
         if self.functions.insert(queue.clone(), function.into_route(&self.state)).is_some() {
@@ -387,6 +393,11 @@ impl<S: Send + Sync + 'static> Worker<S> {
             poke_ticker,
         );
         helpers.spawn(end.clone().run_until_cancelled_owned(ticker.run()));
+        if !self.specs.is_empty() {
+            let (client, specs) = (self.client.clone(), std::mem::take(&mut self.specs));
+            helpers.spawn(end.clone().run_until_cancelled_owned(keep_declared(client, specs)));
+            helpers.spawn(Router::new(self.client.clone()).run_until(end.clone().cancelled_owned()));
+        }
         let (orders, mut ordered) = watch::channel(String::new());
         let (phase, phases) = watch::channel("running");
         self.health.start(&seats);
@@ -459,6 +470,24 @@ async fn set_limits(client: &Client, limits: &[(String, Limit)]) -> Result<(), E
         }
     }
     Ok(())
+}
+
+/// Tells Redis which functions there are: at the start, after every new connection, as it may lead to new data, and now and then.
+async fn keep_declared(client: Client, specs: Vec<FunctionSpec>) {
+    let mut generation = 0;
+    loop {
+        let mut pause = DECLARE_EVERY;
+        if client.redis().generation() != generation || generation == 0 {
+            match client.declare(&specs).await {
+                Ok(()) => generation = client.redis().generation(),
+                Err(error) => {
+                    tracing::warn!(%error, "functions could not be declared; it is tried again");
+                    pause = Duration::from_millis(500);
+                }
+            }
+        }
+        tokio::time::sleep(pause).await;
+    }
 }
 
 /// Takes the process out of the list of workers, so that one that ended in order is not taken for one that fell silent.

@@ -1,6 +1,6 @@
 //! `ergate enqueue`: one job, or one for each line of a file.
 
-mod lines;
+pub(super) mod lines;
 
 use std::{path::PathBuf, time::Duration};
 

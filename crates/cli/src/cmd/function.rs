@@ -43,13 +43,13 @@ impl Function {
             Self::Invoke(invoke) => invoke.run(connection, output).await,
             Self::Pause(one) => {
                 let client = connection.client().await?;
-                client.queue(one.function.queue()?.as_str())?.pause().await?;
+                client.queue(one.function.queue().as_str())?.pause().await?;
                 let json = json!({"function": one.function, "paused": true});
                 output.either(&json, format!("function {} is paused", one.function))
             }
             Self::Resume(one) => {
                 let client = connection.client().await?;
-                client.queue(one.function.queue()?.as_str())?.resume().await?;
+                client.queue(one.function.queue().as_str())?.resume().await?;
                 let json = json!({"function": one.function, "paused": false});
                 output.either(&json, format!("function {} goes on", one.function))
             }

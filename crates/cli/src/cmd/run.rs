@@ -97,10 +97,7 @@ impl Run {
 }
 
 fn explained(error: ergate_client::Error, run: &One) -> anyhow::Error {
-    match run.function.queue() {
-        Ok(queue) => job::explained(error, &queue),
-        Err(_) => error.into(),
-    }
+    job::explained(error, &run.function.queue())
 }
 
 impl Wait {

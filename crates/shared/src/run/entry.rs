@@ -3,12 +3,13 @@
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::{EventRecord, FailureRecord};
+use crate::{Condition, EventName, EventRecord, FailureRecord};
 
 /// One thing that happened in a run. Kept as JSON, never changed.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Entry {
-    /// Which step: its id, with `#2`, `#3` and so on from the second use of the same id in a run.
+    /// Which step: its id, with `#2`, `#3` and so on from the second use of the same id in a run. Empty if whoever wrote it did
+    /// not know: a resolution belongs to the step of the entry it resolves.
     pub step: String,
     /// When it was written, in ms since the epoch by Redis' clock.
     pub at: u64,
@@ -50,6 +51,17 @@ pub enum Op {
         /// Until when, in ms since the epoch.
         due: u64,
     },
+    /// The run waits for an event. Open until that is resolved.
+    Wait {
+        /// Its name.
+        event: EventName,
+        /// What it must be like.
+        condition: Condition,
+        /// From when on it may have come, in ms since the epoch.
+        since: u64,
+        /// Until when, likewise.
+        due: u64,
+    },
     /// What an open entry waited for has come, or its time is over.
     Resolved {
         /// The number of that entry.
@@ -76,6 +88,11 @@ pub enum Resolution {
 }
 
 impl Entry {
+    /// What comes from outside for the open entry `entry`, at the time `at` in ms since the epoch.
+    pub const fn resolution(entry: u32, with: Resolution, at: u64) -> Self {
+        Self { step: String::new(), at, op: Op::Resolved { entry, with } }
+    }
+
     /// The JSON kept in Redis.
     pub fn to_json(&self) -> String {
         serde_json::to_string(self).expect("entries always serialise")

@@ -20,8 +20,14 @@ pub struct Journal {
 
 impl Journal {
     /// Adds the next entry, which is `size` bytes of JSON.
-    pub fn append(&mut self, entry: Entry, size: usize) {
+    pub fn append(&mut self, mut entry: Entry, size: usize) {
         let number = self.len() + 1;
+        if let Op::Resolved { entry: open, .. } = entry.op
+            && entry.step.is_empty()
+            && let Some(of) = self.entry(open)
+        {
+            entry.step.clone_from(&of.step);
+        }
         self.bytes += size;
         if matches!(entry.op, Op::Again) {
             let entries = &self.entries;

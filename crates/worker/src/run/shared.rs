@@ -8,8 +8,8 @@ use std::{
 };
 
 use ergate_shared::{
-    Backoff, FailureKind, FailureRecord, JobId,
-    run::{Entry, Journal, LARGEST_JOURNAL, MOST_STEPS, Op},
+    Backoff, EventRecord, FailureKind, FailureRecord, JobId, RunInput,
+    run::{Entry, Journal, LARGEST_JOURNAL, MOST_STEPS, Op, Resolution},
 };
 
 use super::{Recorded, Store, Write};
@@ -28,6 +28,9 @@ pub(crate) struct Shared {
     pub(crate) id: JobId,
     pub(crate) store: Box<dyn Store>,
     pub(crate) defaults: StepDefaults,
+    /// The event it was started with, as JSON, and when it was started in ms since the epoch.
+    pub(crate) started_by: serde_json::Value,
+    pub(crate) started_at: u64,
     state: Mutex<State>,
 }
 
@@ -63,13 +66,23 @@ pub(crate) enum Standing {
     Sleep {
         due: u64,
     },
-    /// As no step of the code says it may.
-    Else,
+    /// It waits until then.
+    Wait {
+        due: u64,
+    },
+    Resolved(Resolution),
 }
 
 impl Shared {
-    pub(crate) fn new(id: JobId, store: Box<dyn Store>, defaults: StepDefaults) -> Self {
-        Self { id, store, defaults, state: Mutex::default() }
+    pub(crate) fn new(
+        id: JobId,
+        store: Box<dyn Store>,
+        defaults: StepDefaults,
+        input: &RunInput,
+        started_at: u64,
+    ) -> Self {
+        let started_by = input.events.first().map_or(serde_json::Value::Null, EventRecord::to_value);
+        Self { id, store, defaults, started_by, started_at, state: Mutex::default() }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -103,10 +116,16 @@ impl Shared {
             Op::Failed { failure, .. } => Standing::Failed(failure.clone()),
             Op::Retry { attempt, due, .. } => Standing::Retry { attempt: *attempt, due: *due },
             Op::Sleep { due } => Standing::Sleep { due: *due },
-            Op::Resolved { .. } => Standing::Else,
+            Op::Wait { due, .. } => Standing::Wait { due: *due },
+            Op::Resolved { with, .. } => Standing::Resolved(with.clone()),
             Op::Again => Standing::Fresh,
         };
         (number, standing)
+    }
+
+    /// What an entry says.
+    pub(crate) fn entry(&self, number: u32) -> Option<Op> {
+        self.state().journal.entry(number).map(|entry| entry.op.clone())
     }
 
     /// Calls `waker` when the journal has grown.
@@ -116,6 +135,20 @@ impl Shared {
 
     /// Has an entry written.
     pub(crate) fn write(&self, step: &str, op: Op) {
+        self.push(step, op, None, false);
+    }
+
+    /// Has an entry written that waits for something from outside.
+    pub(crate) fn open(&self, step: &str, op: Op) {
+        self.push(step, op, None, true);
+    }
+
+    /// Has an open entry resolved, unless somebody else does so first.
+    pub(crate) fn resolve(&self, step: &str, entry: u32, with: Resolution) {
+        self.push(step, Op::Resolved { entry, with }, Some(entry), false);
+    }
+
+    fn push(&self, step: &str, op: Op, closes: Option<u32>, opens: bool) {
         let at = self.store.now_ms();
         let mut state = self.state();
         if state.journal.steps() + state.outbox.len() >= MOST_STEPS && state.journal.step(step).is_none() {
@@ -127,7 +160,7 @@ impl Shared {
         }
         let entry = Entry { step: step.to_owned(), at, op };
         let text = entry.to_json();
-        state.outbox.push(Write { closes: None, opens: false, entry, text });
+        state.outbox.push(Write { closes, opens, entry, text });
     }
 
     /// What is to be written now, and after how many entries.

@@ -3,9 +3,9 @@
 use std::{future::Future, pin::Pin, sync::atomic::Ordering, time::Duration};
 
 use ergate_shared::{
-    FailureKind, WorkerId,
+    EventRecord, FailureKind, WaitRef, WorkerId,
     key::QueueKey,
-    run::{Entry, entry_field},
+    run::{Entry, Op, entry_field},
 };
 
 use serde_json::value::RawValue;
@@ -57,6 +57,9 @@ pub(crate) trait Store: Send + Sync {
 
     /// Writes entries after the `known` ones.
     fn record(&self, known: u32, writes: &[Write]) -> Boxed<'static, Recorded>;
+
+    /// Lets the run wait for the event that its open entry `entry` describes, unless one came already: that is returned.
+    fn register<'a>(&'a self, entry: u32, wait: &'a Op) -> Boxed<'a, Result<Option<EventRecord>, Failure>>;
 
     /// What is to happen instead of a step's body; only tests have something.
     fn instead(&self, step: &str) -> Option<Instead> {
@@ -126,9 +129,31 @@ impl Store for LeasedRun {
             std::future::pending().await
         })
     }
+
+    fn register<'a>(&'a self, entry: u32, wait: &'a Op) -> Boxed<'a, Result<Option<EventRecord>, Failure>> {
+        Box::pin(self.wait(entry, wait))
+    }
 }
 
 impl LeasedRun {
+    async fn wait(&self, entry: u32, wait: &Op) -> Result<Option<EventRecord>, Failure> {
+        let Op::Wait { event, condition, since, due } = wait else { return Ok(None) };
+        let inner = &self.context.inner;
+        let reference = WaitRef { queue: inner.queue.clone(), run: inner.id.clone(), entry };
+        let mut pause = FIRST_PAUSE;
+        loop {
+            match inner.client.register_wait(event, &reference, condition, *since, *due).await {
+                Ok(found) => return Ok(found),
+                Err(error) if error.is_connection() => {
+                    tracing::warn!(run.id = %inner.id, %error, "wait could not be registered; it is tried again");
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(LONGEST_PAUSE);
+                }
+                Err(error) => return Err(Failure::fatal(error)),
+            }
+        }
+    }
+
     /// Goes on until Redis answers: once the lease is lost, the attempt is dropped with this.
     async fn read(&self, from: u32, to: u32) -> Vec<Option<String>> {
         let inner = &self.context.inner;

@@ -6,7 +6,10 @@ use std::{
     time::Duration,
 };
 
-use ergate_shared::run::Entry;
+use ergate_shared::{
+    EventRecord,
+    run::{Entry, Op},
+};
 
 use crate::{
     Failure,
@@ -22,11 +25,13 @@ pub(super) struct Memory {
 struct State {
     now: u64,
     entries: Vec<String>,
+    deliveries: Vec<EventRecord>,
 }
 
 impl Memory {
-    pub(super) fn new(now: u64, instead: HashMap<String, Instead>) -> Self {
-        Self { state: Arc::new(Mutex::new(State { now, entries: Vec::new() })), instead: Arc::new(instead) }
+    pub(super) fn new(now: u64, instead: HashMap<String, Instead>, deliveries: Vec<EventRecord>) -> Self {
+        let state = State { now, entries: Vec::new(), deliveries };
+        Self { state: Arc::new(Mutex::new(state)), instead: Arc::new(instead) }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -78,6 +83,20 @@ impl Store for Memory {
             numbers.push(u32::try_from(state.entries.len()).unwrap_or(u32::MAX));
         }
         Box::pin(async move { Recorded { unknown: Vec::new(), before: known, numbers } })
+    }
+
+    fn register<'a>(&'a self, _: u32, wait: &'a Op) -> Boxed<'a, Result<Option<EventRecord>, Failure>> {
+        Box::pin(async move {
+            let Op::Wait { event, condition, .. } = wait else { return Ok(None) };
+            let mut state = self.state();
+            for place in 0..state.deliveries.len() {
+                let delivery = &state.deliveries[place];
+                if delivery.name == *event && condition.is_met_by(delivery).map_err(Failure::fatal)? {
+                    return Ok(Some(state.deliveries.remove(place)));
+                }
+            }
+            Ok(None)
+        })
     }
 
     fn instead(&self, step: &str) -> Option<Instead> {

@@ -12,14 +12,18 @@ use ergate_shared::{
 use super::Finding;
 
 /// What clients and workers send besides the scripts.
-const OUTSIDE_SCRIPTS: [&str; 14] = [
+const OUTSIDE_SCRIPTS: [&str; 19] = [
     "BLPOP",
     "EVAL",
     "EVALSHA",
     "EXPIRE",
     "GET",
+    "HDEL",
     "HGETALL",
+    "HKEYS",
+    "HMGET",
     "HSCAN",
+    "HSET",
     "INFO",
     "LPUSH",
     "PING",
@@ -27,6 +31,7 @@ const OUTSIDE_SCRIPTS: [&str; 14] = [
     "SET",
     "SMEMBERS",
     "SUBSCRIBE",
+    "ZREM",
 ];
 /// `return 1`, which `EVAL` has the server remember.
 const SHA: &str = "e0e1f9fabfc9d4800c877a703b823ac0578ff8db";

@@ -18,7 +18,7 @@ const NAMED: usize = 3;
 
 /// The lines of a file that are payloads.
 #[derive(Debug)]
-pub(super) struct Payloads {
+pub(crate) struct Payloads {
     text: Vec<u8>,
     /// Where each is in `text`, and its line number from 1.
     places: Vec<(std::ops::Range<usize>, usize)>,
@@ -26,7 +26,7 @@ pub(super) struct Payloads {
 }
 
 /// Reads a file, or stdin for `None`.
-pub(super) fn read_all(path: Option<&Path>) -> anyhow::Result<Vec<u8>> {
+pub(crate) fn read_all(path: Option<&Path>) -> anyhow::Result<Vec<u8>> {
     match path {
         Some(path) => match std::fs::read(path) {
             Ok(text) => Ok(text),
@@ -57,13 +57,18 @@ pub(super) fn check(payload: &[u8], limit: usize) -> Result<(), String> {
 }
 
 /// Reads and checks every line.
-pub(super) fn read(file: &Path, limit: usize) -> anyhow::Result<Payloads> {
+pub(crate) fn read(file: &Path, limit: usize) -> anyhow::Result<Payloads> {
     let path = (file.as_os_str() != "-").then_some(file);
     let from = path.map_or_else(|| "stdin".to_owned(), |path| path.display().to_string());
     Payloads::parse(read_all(path)?, from, limit)
 }
 
 impl Payloads {
+    /// The payloads in the order of the lines.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        self.places.iter().map(|(range, _)| self.text[range.clone()].trim_ascii())
+    }
+
     fn parse(text: Vec<u8>, from: String, limit: usize) -> anyhow::Result<Self> {
         let mut places = Vec::new();
         let mut problems = Vec::new();
@@ -96,7 +101,7 @@ impl Payloads {
                 more => format!("; and {} more", output::counted(more, "bad line")),
             };
             return Err(Refusal::usage(format!("{from}: {}{more}", problems.join("; ")))
-                .hint("nothing was enqueued; mend the lines and run it again")
+                .hint("nothing was sent; mend the lines and run it again")
                 .into());
         }
         if places.is_empty() {

@@ -134,6 +134,7 @@ fn outcome(last: &Entry, clock: Clock) -> (&'static str, anstyle::Style, String)
             ("retrying", YELLOW, format!("{}; tried again {}", failure.message, clock.relative(*due)))
         }
         Op::Failed { failure, .. } => ("failed", RED, failure.message.clone()),
+        Op::Wait { event, due, .. } => ("waiting", DIM, format!("for {event} until {}", clock.full(*due))),
         Op::Sleep { due } => ("sleep", DIM, format!("until {}", clock.full(*due))),
         Op::Resolved { with, .. } => match with {
             Resolution::Event(event) => ("came", GREEN, format!("{} {}", event.name, event.id)),

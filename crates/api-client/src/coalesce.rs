@@ -1,0 +1,169 @@
+//! Natural batching: while one call is in flight the next requests pile up, and the next call takes them all.
+//!
+//! No linger timer and no task that waits: the first caller spawns a flusher, which ends when nothing is left. There is
+//! one call in flight per coalescer.
+
+use std::{
+    fmt::Display,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use tokio::sync::oneshot;
+
+use crate::{Error, link::longer};
+
+/// What goes with one call, and how.
+pub(crate) trait Haul: Send + Sync + 'static {
+    /// What callers submit.
+    type Item: Send + Sync + 'static;
+    /// What becomes of one.
+    type Outcome: Send + 'static;
+    /// The most items of one call, unless one caller alone has more.
+    const MOST_ITEMS: usize;
+    /// The most bytes of one call, likewise.
+    const MOST_BYTES: usize;
+
+    /// The bytes an item takes.
+    fn size(item: &Self::Item) -> usize;
+
+    /// Makes call number `number`; the outcomes come in the order of the items.
+    fn send(
+        &self,
+        items: Vec<&Self::Item>,
+        number: u64,
+    ) -> impl Future<Output = Result<Vec<Self::Outcome>, Error>> + Send;
+}
+
+type Reply<H> = Result<Vec<<H as Haul>::Outcome>, Arc<Error>>;
+
+struct Request<H: Haul> {
+    items: Vec<H::Item>,
+    reply: oneshot::Sender<Reply<H>>,
+}
+
+/// Shares calls between callers; clones are the same one.
+pub(crate) struct Coalescer<H: Haul> {
+    shared: Arc<Shared<H>>,
+}
+
+struct Shared<H: Haul> {
+    haul: H,
+    state: Mutex<State<H>>,
+}
+
+struct State<H: Haul> {
+    pending: Vec<Request<H>>,
+    flushing: bool,
+    /// The number of the last call.
+    calls: u64,
+}
+
+impl<H: Haul> Clone for Coalescer<H> {
+    fn clone(&self) -> Self {
+        Self { shared: Arc::clone(&self.shared) }
+    }
+}
+
+impl<H: Haul> Coalescer<H> {
+    pub(crate) fn new(haul: H) -> Self {
+        let state = State { pending: Vec::new(), flushing: false, calls: 0 };
+        Self { shared: Arc::new(Shared { haul, state: Mutex::new(state) }) }
+    }
+
+    pub(crate) fn haul(&self) -> &H {
+        &self.shared.haul
+    }
+
+    /// Takes items along with the next call; all of them with the same one.
+    pub(crate) async fn submit(&self, items: Vec<H::Item>) -> Reply<H> {
+        let (reply, answer) = oneshot::channel();
+        let start = {
+            let mut state = self.shared.state();
+            state.pending.push(Request { items, reply });
+            !std::mem::replace(&mut state.flushing, true)
+        };
+        if start {
+            // A task of its own, so that a caller that goes away does not take the others' items along.
+            tokio::spawn(Arc::clone(&self.shared).flush());
+        }
+        answer
+            .await
+            .unwrap_or_else(|_| Err(Arc::new(Error::Server("the runtime is shutting down".to_owned()))))
+    }
+}
+
+impl<H: Haul> Shared<H> {
+    fn state(&self) -> std::sync::MutexGuard<'_, State<H>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What the next call takes, with its number; `None` once nothing is left.
+    fn next_batch(&self) -> Option<(Vec<Request<H>>, u64)> {
+        let mut state = self.state();
+        let (mut items, mut bytes, mut requests) = (0, 0, 0);
+        for request in &state.pending {
+            items += request.items.len();
+            bytes += request.items.iter().map(H::size).sum::<usize>();
+            if requests > 0 && (items > H::MOST_ITEMS || bytes > H::MOST_BYTES) {
+                break;
+            }
+            requests += 1;
+        }
+        if requests == 0 {
+            state.flushing = false;
+            return None;
+        }
+        state.calls += 1;
+        let batch = state.pending.drain(..requests).collect();
+        Some((batch, state.calls))
+    }
+
+    async fn flush(self: Arc<Self>) {
+        while let Some((batch, number)) = self.next_batch() {
+            let items = batch.iter().flat_map(|request| &request.items).collect();
+            match self.haul.send(items, number).await {
+                Ok(mut outcomes) => {
+                    for request in batch.into_iter().rev() {
+                        let own = outcomes.split_off(outcomes.len() - request.items.len());
+                        let _ = request.reply.send(Ok(own));
+                    }
+                }
+                Err(error) => {
+                    let error = Arc::new(error);
+                    for request in batch {
+                        let _ = request.reply.send(Err(Arc::clone(&error)));
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// When a repeatable call that was not answered is made again.
+pub(crate) struct Again {
+    started: Instant,
+    deadline: Duration,
+    pause: Duration,
+}
+
+impl Again {
+    /// Until `deadline` after now.
+    pub(crate) fn within(deadline: Duration) -> Self {
+        Self { started: Instant::now(), deadline, pause: Duration::from_millis(20) }
+    }
+
+    /// Returns when the call is to be made again; `about` is named in the log.
+    ///
+    /// # Errors
+    /// The error itself, if it is none of the connection or the deadline is over.
+    pub(crate) async fn after(&mut self, error: Error, about: &(impl Display + Sync)) -> Result<(), Error> {
+        if !error.is_connection() || self.started.elapsed() + self.pause >= self.deadline {
+            return Err(error);
+        }
+        tracing::debug!(%about, %error, "a call is sent again");
+        tokio::time::sleep(self.pause).await;
+        self.pause = longer(self.pause);
+        Ok(())
+    }
+}

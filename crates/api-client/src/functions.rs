@@ -1,0 +1,78 @@
+//! The registry of functions: what workers declare, what routers, servers and tools read.
+
+use std::collections::BTreeMap;
+
+use ergate_shared::{EventName, FunctionName, FunctionSpec, JobId, key::QueueKey, script};
+
+use crate::{Client, Error};
+
+impl Client {
+    /// Declares functions, so that events start them. It survives restarts; repeating it changes nothing.
+    ///
+    /// # Errors
+    /// Errors of the connection.
+    pub async fn declare(&self, functions: &[FunctionSpec]) -> Result<(), Error> {
+        let mut call = script::REGISTRY_DECLARE.on_registry(self.registry_keys());
+        for function in functions {
+            call.push(function.name.as_str());
+            call.push(serde_json::to_vec(function).expect("a declaration is JSON"));
+        }
+        self.redis().run::<u64>(&call).await.map(drop)
+    }
+
+    /// The functions that were declared, by name. What a later release declared and this one cannot read is left out.
+    ///
+    /// # Errors
+    /// Errors of the connection.
+    pub async fn functions(&self) -> Result<BTreeMap<FunctionName, FunctionSpec>, Error> {
+        let mut all = redis::cmd("HGETALL");
+        all.arg(&self.registry_keys().functions);
+        let all: Vec<(String, String)> = self.redis().command("HGETALL", &all).await?;
+        let read = |(name, spec): (String, String)| match serde_json::from_str::<FunctionSpec>(&spec) {
+            Ok(spec) => Some((spec.name.clone(), spec)),
+            Err(error) => {
+                tracing::error!(function = name, %error, "the declaration of a function cannot be read");
+                None
+            }
+        };
+        Ok(all.into_iter().filter_map(read).collect())
+    }
+
+    /// For routers: lets the ids of runs go, as the event that started them has been acknowledged.
+    #[doc(hidden)]
+    pub async fn acknowledged(&self, function: &FunctionName, runs: &[JobId]) -> Result<(), Error> {
+        for some in runs.chunks(1000) {
+            let mut remove = redis::cmd("ZREM");
+            remove.arg(self.keys(&function.queue()).get(QueueKey::routed));
+            for run in some {
+                remove.arg(run.as_str());
+            }
+            self.redis().command::<()>("ZREM", &remove).await?;
+        }
+        Ok(())
+    }
+
+    /// For routers and those who wait: puts an event's name on the list of names in use, once an hour for each process.
+    #[doc(hidden)]
+    pub async fn note_event_name(&self, name: &EventName) -> Result<(), Error> {
+        let now = self.redis().now_ms();
+        if !self.should_note(name, now) {
+            return Ok(());
+        }
+        let mut note = redis::cmd("HSET");
+        note.arg(&self.registry_keys().event_names).arg(name.as_str()).arg(now);
+        self.redis().command("HSET", &note).await
+    }
+
+    /// The names of events that were lately delivered or waited for.
+    ///
+    /// # Errors
+    /// Errors of the connection.
+    pub async fn event_names(&self) -> Result<Vec<EventName>, Error> {
+        let mut keys = redis::cmd("HKEYS");
+        keys.arg(&self.registry_keys().event_names);
+        let mut names: Vec<String> = self.redis().command("HKEYS", &keys).await?;
+        names.sort();
+        Ok(names.into_iter().filter_map(|name| name.parse().ok()).collect())
+    }
+}

@@ -1,0 +1,219 @@
+//! `ergate event`: send events, and look at those that were sent.
+
+mod show;
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use ergate_client::{Client, EventReceipt, EventView, SendEvent, SendEvents};
+use ergate_shared::{
+    EventId, EventName,
+    event::{LARGEST_EVENT, MOST_EVENTS},
+};
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::enqueue::lines;
+use crate::{
+    connection::Connection,
+    exit::Refusal,
+    listing,
+    output::{self, Cell, Clock, Column, DIM, GREEN, Output, Table, YELLOW},
+    values,
+};
+
+/// `ergate event`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Event {
+    /// Send an event, or one for each line of a file, and print its id
+    Send(Send),
+    /// List events that were sent, newest first
+    List(List),
+    /// Everything that is known of an event: its data, the runs it started, the runs that waited for it
+    Show(One),
+}
+
+/// `ergate event send`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  ergate event send app/user.signed-up '{\"user\": 7}'
+  ergate event send shop/order.paid '{\"order\": 7}' --id order-7-paid
+  ergate event send app/reminder '{}' --ts 2027-01-31T09:00:00Z
+  ergate event send app/user.signed-up --file users.ndjson")]
+pub(crate) struct Send {
+    /// What happened, such as `app/user.signed-up`
+    name: EventName,
+    /// The data as JSON; `-` reads it from stdin
+    #[arg(required_unless_present = "file", conflicts_with = "file", allow_negative_numbers = true)]
+    data: Option<String>,
+
+    /// Send one event for each line of this file, each line the data of one; `-` reads from stdin
+    ///
+    /// Every line is checked before the first is sent; blank lines are skipped.
+    #[arg(long, value_name = "NDJSON", conflicts_with = "id")]
+    file: Option<PathBuf>,
+    /// Its id; for 24 hours another event with this id starts nothing
+    #[arg(long)]
+    id: Option<EventId>,
+    /// When it happened; in the future, it is delivered then: `2027-01-31T09:00:00Z`, or by this machine's clock `2027-01-31 09:00`
+    #[arg(long, value_name = "TIME", value_parser = values::instant)]
+    ts: Option<Timestamp>,
+    /// The user it concerns, as JSON
+    #[arg(long, value_name = "JSON")]
+    user: Option<String>,
+    /// The version of the data's shape
+    #[arg(long, value_name = "TEXT")]
+    data_version: Option<String>,
+}
+
+/// `ergate event list`.
+#[derive(Debug, Args)]
+pub(crate) struct List {
+    /// Only events of this name
+    #[arg(long)]
+    name: Option<EventName>,
+    /// How many to list
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    limit: u16,
+    /// Go on where the page before ended, which says with what
+    #[arg(long)]
+    cursor: Option<String>,
+}
+
+/// One event.
+#[derive(Debug, Args)]
+pub(crate) struct One {
+    /// Its id
+    id: EventId,
+}
+
+impl Event {
+    pub(crate) async fn run(self, connection: &Connection, output: Output) -> anyhow::Result<()> {
+        match self {
+            Self::Send(send) => send.run(connection, output).await,
+            Self::List(list) => list.run(&connection.client().await?, output).await,
+            Self::Show(One { id }) => {
+                let client = connection.client().await?;
+                show::show(&client, &client.event(&id).await?, output)
+            }
+        }
+    }
+}
+
+impl Send {
+    async fn run(self, connection: &Connection, output: Output) -> anyhow::Result<()> {
+        let user = match &self.user {
+            None => None,
+            Some(user) => Some(json_of("--user", user.as_bytes())?),
+        };
+        let Some(file) = &self.file else {
+            let data = match self.data.as_deref() {
+                Some("-") => lines::read_all(None)?,
+                given => given.unwrap_or_default().as_bytes().to_vec(),
+            };
+            let data = json_of(&format!("data of event {}", self.name), &data)?;
+            let client = connection.client().await?;
+            let receipt = self.event(&client, data, user).await?;
+            if receipt.duplicate {
+                output::note(format!("event {} was sent before; it starts nothing again", receipt.id));
+            }
+            return output.either(&as_json(&receipt), &receipt.id);
+        };
+        let payloads = lines::read(file, LARGEST_EVENT)?;
+        let client = connection.client().await?;
+        let mut sent = 0;
+        let mut lines = payloads.iter().peekable();
+        while lines.peek().is_some() {
+            let events = lines
+                .by_ref()
+                .take(MOST_EVENTS)
+                .map(|line| Ok(self.event(&client, json_of("a line", line)?, user.clone())))
+                .collect::<anyhow::Result<SendEvents>>()?;
+            for receipt in events.await? {
+                sent += 1;
+                if output.is_json() { output.raw(as_json(&receipt))? } else { output.raw(&receipt.id)? }
+            }
+        }
+        anstream::eprintln!("{GREEN}✓{GREEN:#} {}", output::counted(sent, "event"));
+        Ok(())
+    }
+
+    fn event(&self, client: &Client, data: Value, user: Option<Value>) -> SendEvent {
+        let mut event = client.send_raw(self.name.as_str(), data);
+        if let Some(id) = &self.id {
+            event = event.id(id.as_str());
+        }
+        if let Some(time) = self.ts {
+            event = event.ts(time);
+        }
+        if let Some(user) = user {
+            event = event.user(user);
+        }
+        if let Some(version) = &self.data_version {
+            event = event.version(version);
+        }
+        event
+    }
+}
+
+fn json_of(what: &str, text: &[u8]) -> anyhow::Result<Value> {
+    serde_json::from_slice(text)
+        .map_err(|error| Refusal::usage(format!("{what} is not valid JSON: {error}")).into())
+}
+
+fn as_json(receipt: &EventReceipt) -> Value {
+    json!({"id": receipt.id, "duplicate": receipt.duplicate})
+}
+
+impl List {
+    async fn run(self, client: &Client, output: Output) -> anyhow::Result<()> {
+        let mut events = client.events();
+        if let Some(name) = &self.name {
+            events = events.name(name.as_str())?;
+        }
+        let page = events.list(self.cursor.as_deref(), usize::from(self.limit)).await?;
+        if output.is_json() {
+            let views: Vec<_> = page.items.iter().map(show::as_json).collect();
+            return output.json(&json!({"events": views, "next": page.next}));
+        }
+        if page.items.is_empty() && page.next.is_none() {
+            let of = self.name.map(|name| format!(" {name}")).unwrap_or_default();
+            output::note(format!("no events{of} are kept"));
+            return Ok(());
+        }
+        output.line(table(&page.items, Clock::new(client.redis().now_ms())))?;
+        match page.next {
+            Some(cursor) => output.line(format!("\n{DIM}go on with --cursor {cursor}{DIM:#}")),
+            None => Ok(()),
+        }
+    }
+}
+
+fn table(views: &[EventView], clock: Clock) -> String {
+    let mut table = Table::new([
+        Column::Word("id"),
+        Column::Word("name"),
+        Column::Word("sent"),
+        Column::Number("started"),
+        Column::Number("resumed"),
+        Column::Prose("data"),
+    ]);
+    for view in views {
+        let (runs, resumed) = match &view.started {
+            Some(started) => {
+                (Cell::from(started.runs.len().to_string()), started.resumed_count.to_string().into())
+            }
+            None => (Cell::styled("not yet", YELLOW), "".into()),
+        };
+        table.row([
+            view.record.id.as_str().into(),
+            view.record.name.as_str().into(),
+            Cell::styled(clock.brief(view.sent_at), DIM),
+            runs,
+            resumed,
+            listing::shortened(&view.record.data.to_string()).into(),
+        ]);
+    }
+    table.render()
+}

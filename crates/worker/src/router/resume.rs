@@ -1,0 +1,249 @@
+//! Recent events of a name, and the waits for them: an event is added to the one and finds the others in a single script.
+
+use std::collections::{HashMap, HashSet};
+
+use ergate_client::{Client, Error, KeptWait};
+use ergate_shared::{EventName, JobId, QueueName, WaitRef, run::Resolution, script, wait::terms};
+use futures_util::{StreamExt as _, stream};
+
+use super::routing::Arrived;
+
+/// Recent events of a name: how many, for how long in ms, and how many bytes of them.
+const KEEP_RECENT: u64 = 1000;
+const KEEP_RECENT_MS: u64 = 24 * 60 * 60 * 1000;
+const KEEP_RECENT_BYTES: u64 = 8 * 1024 * 1024;
+/// Waits answered at once for a term; more are read on.
+const WAITS_AT_ONCE: u64 = 200;
+/// Events and bytes of one call.
+const MOST_EVENTS: usize = 100;
+const MOST_BYTES: usize = 2 * 1024 * 1024;
+/// Runs told of an event at the same time.
+const DELIVERIES: usize = 64;
+/// Names whose fields are remembered; beyond, they are asked for again.
+const MOST_NAMES: usize = 10_000;
+
+/// What came of an event for those who waited.
+#[derive(Debug, Default)]
+pub(super) struct Resumed {
+    pub(super) runs: Vec<(QueueName, JobId)>,
+    /// Whether a condition is in a language this build does not know.
+    pub(super) is_beyond_us: bool,
+}
+
+pub(super) struct Names {
+    client: Client,
+    /// The fields by which waits for events of a name are indexed, as last heard.
+    fields: HashMap<EventName, Vec<String>>,
+}
+
+/// A wait that an event may end.
+struct Candidate {
+    place: usize,
+    wait: KeptWait,
+}
+
+impl Names {
+    pub(super) fn new(client: Client) -> Self {
+        Self { client, fields: HashMap::new() }
+    }
+
+    /// Adds events to the recent ones, and resolves the waits they end; the outcomes come in the order of the events.
+    pub(super) async fn resume(&mut self, arrived: &[Arrived<'_>]) -> Result<Vec<Resumed>, Error> {
+        let mut resumed: Vec<Resumed> = Vec::new();
+        resumed.resize_with(arrived.len(), Resumed::default);
+        let mut by_name: HashMap<&EventName, Vec<usize>> = HashMap::new();
+        for (place, event) in arrived.iter().enumerate() {
+            by_name.entry(&event.record.name).or_default().push(place);
+        }
+        if self.fields.len() > MOST_NAMES {
+            self.fields.clear();
+        }
+        let client = &self.client;
+        let known = &self.fields;
+        let each: Vec<_> = by_name
+            .iter()
+            .map(|(name, places)| {
+                let fields = known.get(*name).cloned().unwrap_or_default();
+                async move {
+                    client.note_event_name(name).await?;
+                    route(client, name, arrived, places, fields).await
+                }
+            })
+            .collect();
+        let routed = futures_util::future::try_join_all(each).await?;
+        let mut learnt = Vec::new();
+        for ((name, _), (fields, of_name)) in by_name.iter().zip(routed) {
+            for (place, outcome) in of_name {
+                resumed[place] = outcome;
+            }
+            learnt.push(((*name).clone(), fields));
+        }
+        self.fields.extend(learnt);
+        Ok(resumed)
+    }
+}
+
+type Routed = (Vec<String>, Vec<(usize, Resumed)>);
+
+/// Routes the events of one name, and returns the fields as heard meanwhile.
+async fn route(
+    client: &Client,
+    name: &EventName,
+    arrived: &[Arrived<'_>],
+    places: &[usize],
+    mut fields: Vec<String>,
+) -> Result<Routed, Error> {
+    let mut outcomes = Vec::new();
+    let mut rest = places;
+    while !rest.is_empty() {
+        let mut bytes = 0;
+        let count = rest
+            .iter()
+            .take(MOST_EVENTS)
+            .take_while(|place| {
+                bytes += arrived[**place].text.len();
+                bytes <= MOST_BYTES
+            })
+            .count()
+            .max(1);
+        let (some, others) = rest.split_at(count);
+        rest = others;
+        let candidates = append(client, name, arrived, some, &mut fields).await?;
+        outcomes.extend(end_waits(client, name, arrived, some, candidates).await?);
+    }
+    Ok((fields, outcomes))
+}
+
+/// Adds events to the recent ones, and returns the waits that each may end, in the order of the events.
+async fn append(
+    client: &Client,
+    name: &EventName,
+    arrived: &[Arrived<'_>],
+    places: &[usize],
+    fields: &mut Vec<String>,
+) -> Result<Vec<Candidate>, Error> {
+    loop {
+        let mut call = script::EVENT_ROUTE
+            .on_name(&client.name_keys(name))
+            .arg("")
+            .number(KEEP_RECENT)
+            .number(KEEP_RECENT_MS)
+            .number(KEEP_RECENT_BYTES)
+            .number(WAITS_AT_ONCE)
+            .number(fields.len() as u64);
+        for field in fields.iter() {
+            call.push(field);
+        }
+        let mut terms_of = Vec::new();
+        for place in places {
+            let event = &arrived[*place];
+            call.push(event.key.as_str());
+            call.push(event.entry.came.to_string());
+            call.push(&event.text);
+            let terms = terms(&event.record, fields);
+            for term in &terms {
+                call.push(term);
+            }
+            terms_of.push(terms);
+        }
+        let (now, code, answer): (u64, String, redis::Value) = client.redis().run(&call).await?;
+        client.redis().saw_time(now);
+        let wrong = |error: redis::ParsingError| ergate_shared::Error::Reply {
+            script: "event/route",
+            reply: error.to_string(),
+        };
+        if code == "fields" {
+            *fields = redis::from_redis_value(answer).map_err(wrong)?;
+            continue;
+        }
+        let found: Vec<Vec<Vec<String>>> = redis::from_redis_value(answer).map_err(wrong)?;
+        let mut candidates = Vec::new();
+        for ((place, terms), by_field) in places.iter().zip(terms_of).zip(found) {
+            for (term, mut answer) in terms.iter().zip(by_field) {
+                loop {
+                    let last = read_waits(*place, &answer, &mut candidates);
+                    let (Some(last), Some("1")) = (last, answer.first().map(String::as_str)) else { break };
+                    let call = script::EVENT_WAITS
+                        .on_name(&client.name_keys(name))
+                        .arg(term)
+                        .arg(&last)
+                        .number(WAITS_AT_ONCE);
+                    answer = client.redis().run(&call).await?;
+                }
+            }
+        }
+        return Ok(candidates);
+    }
+}
+
+/// Reads an answer of waits, and returns who waits in the last of them.
+fn read_waits(place: usize, answer: &[String], candidates: &mut Vec<Candidate>) -> Option<String> {
+    let mut last = None;
+    for pair in answer.get(1..)?.chunks_exact(2) {
+        match KeptWait::read(&pair[0], &pair[1]) {
+            Some(wait) => candidates.push(Candidate { place, wait }),
+            None => tracing::error!(wait = pair[0], "a wait cannot be read"),
+        }
+        last = Some(pair[0].clone());
+    }
+    last
+}
+
+/// Tells the runs whose conditions are met, and then removes their waits.
+async fn end_waits(
+    client: &Client,
+    name: &EventName,
+    arrived: &[Arrived<'_>],
+    places: &[usize],
+    candidates: Vec<Candidate>,
+) -> Result<Vec<(usize, Resumed)>, Error> {
+    let mut outcomes: HashMap<usize, Resumed> =
+        places.iter().map(|place| (*place, Resumed::default())).collect();
+    let mut taken: HashSet<WaitRef> = HashSet::new();
+    let mut met: Vec<(usize, WaitRef)> = Vec::new();
+    for Candidate { place, wait } in candidates {
+        let event = &arrived[place];
+        if event.entry.came < wait.since || event.entry.came > wait.until || taken.contains(&wait.wait) {
+            continue;
+        }
+        match wait.condition.is_met_by(&event.record) {
+            Ok(false) => {}
+            // The first of two events in a batch is the one that is meant.
+            Ok(true) => {
+                taken.insert(wait.wait.clone());
+                met.push((place, wait.wait));
+            }
+            Err(error) => {
+                tracing::error!(wait = %wait.wait, %error, "the condition of a wait cannot be judged");
+                outcomes.entry(place).or_default().is_beyond_us = true;
+            }
+        }
+    }
+    let deliveries: Vec<_> = met
+        .iter()
+        .map(|(place, wait)| async move {
+            let resolution = Resolution::Event(arrived[*place].record.clone());
+            client.deliver(&wait.queue, &wait.run, wait.entry, resolution).await
+        })
+        .collect();
+    let delivered: Vec<_> = stream::iter(deliveries).buffered(DELIVERIES).collect().await;
+    let mut ended = Vec::new();
+    let mut failed = None;
+    for ((place, wait), delivered) in met.into_iter().zip(delivered) {
+        match delivered {
+            Ok(done) => {
+                if done == ergate_client::Delivered::Done {
+                    let run = (wait.queue.clone(), wait.run.clone());
+                    outcomes.entry(place).or_default().runs.push(run);
+                }
+                ended.push(wait);
+            }
+            Err(error) => failed = Some(error),
+        }
+    }
+    client.withdraw_waits(name, &ended).await?;
+    match failed {
+        Some(error) => Err(error),
+        None => Ok(outcomes.into_iter().collect()),
+    }
+}

@@ -1,0 +1,256 @@
+//! A batch of events, from their records to the acknowledgement.
+//!
+//! Runs are started and waits resolved before an event is acknowledged, both under names that make a second time change
+//! nothing.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+    time::Duration,
+};
+
+use ergate_client::{Client, EnqueueAll, Error, Started, StartedRun};
+use ergate_shared::{EventId, EventRecord, FunctionName, JobId, JobName, RunInput, key::ShardKeys, script};
+
+use super::{
+    GROUP,
+    reader::{Batch, Entry},
+    resume::{Names, Resumed},
+    table::Table,
+};
+
+/// Runs of one event that are told as woken by it; more are counted.
+const NAMED: usize = 100;
+
+pub(super) struct Routing {
+    client: Client,
+    keys: Arc<[ShardKeys]>,
+    keep: u64,
+    keep_for: Duration,
+    table: Table,
+    names: Names,
+}
+
+/// An event of a batch with its record.
+pub(super) struct Arrived<'a> {
+    pub(super) entry: &'a Entry,
+    pub(super) key: &'a EventId,
+    pub(super) record: EventRecord,
+    /// The record as it is kept.
+    pub(super) text: Vec<u8>,
+}
+
+/// An entry as it is acknowledged: its key, unless it has no event, and what came of it.
+type Done<'a> = (&'a Entry, Option<&'a EventId>, Started);
+
+impl Routing {
+    pub(super) fn new(client: Client, keys: Arc<[ShardKeys]>, keep: u64, keep_for: Duration) -> Self {
+        let names = Names::new(client.clone());
+        Self { client, keys, keep, keep_for, table: Table::default(), names }
+    }
+
+    /// Routes a batch. What cannot be routed stays unacknowledged, and somebody tries again.
+    pub(super) async fn route(&mut self, batch: Batch) {
+        let Batch { entries, owned_until } = batch;
+        match self.try_route(&entries, owned_until).await {
+            Ok(()) => {}
+            Err(error) if entries.len() > 1 && !error.is_connection() && !matches!(error, Error::Late) => {
+                // One event that cannot be routed must not hold up those it was read with.
+                for entry in entries {
+                    if let Err(error) = self.try_route(std::slice::from_ref(&entry), owned_until).await {
+                        tracing::error!(event = ?entry.event, %error, "an event was not routed; it is tried again");
+                    }
+                }
+            }
+            Err(error) => {
+                tracing::warn!(events = entries.len(), %error, "events were not routed; they are tried again");
+            }
+        }
+    }
+
+    async fn try_route(&mut self, entries: &[Entry], owned_until: u64) -> Result<(), Error> {
+        let (arrived, mut done) = self.read(entries).await?;
+        let mut starts: BTreeMap<FunctionName, Vec<(usize, JobId, u32)>> = BTreeMap::new();
+        let mut outcomes: Vec<Started> = Vec::with_capacity(arrived.len());
+        let mut beyond_us = vec![false; arrived.len()];
+        for (place, event) in arrived.iter().enumerate() {
+            let found = self.table.starts(&event.record);
+            beyond_us[place] = found.is_beyond_us;
+            let sent_at = event.key.time_ms().unwrap_or(event.entry.came);
+            let mut outcome = Started { problems: found.problems, ..Started::default() };
+            for (function, version) in found.functions {
+                let run = event.record.id.run_id(sent_at, &function);
+                outcome.runs.push(StartedRun { function: function.clone(), run: run.clone() });
+                starts.entry(function).or_default().push((place, run, version));
+            }
+            outcomes.push(outcome);
+        }
+        let (started, resumed) =
+            tokio::join!(start(&self.client, &arrived, &starts, owned_until), self.names.resume(&arrived));
+        started?;
+        for (place, resumed) in resumed?.into_iter().enumerate() {
+            let Resumed { runs, is_beyond_us } = resumed;
+            beyond_us[place] |= is_beyond_us;
+            outcomes[place].resumed_count = runs.len() as u64;
+            outcomes[place].resumed = runs.into_iter().take(NAMED).collect();
+        }
+        let now = self.client.redis().now_ms();
+        for ((event, outcome), beyond_us) in arrived.iter().zip(outcomes).zip(&beyond_us) {
+            if *beyond_us {
+                tracing::error!(
+                    event = %event.record.id,
+                    problems = ?outcome.problems,
+                    "an expression is beyond this build; the event is left to another router"
+                );
+                continue;
+            }
+            done.push((event.entry, Some(event.key), Started { at: now, ..outcome }));
+        }
+        self.finish(&done, owned_until).await?;
+        let client = &self.client;
+        let acknowledged: Vec<_> = starts
+            .iter()
+            .map(|(function, runs)| {
+                let runs: Vec<_> = runs
+                    .iter()
+                    .filter(|(place, ..)| !beyond_us[*place])
+                    .map(|(_, run, _)| run.clone())
+                    .collect();
+                async move { client.acknowledged(function, &runs).await }
+            })
+            .collect();
+        for acknowledged in futures_util::future::join_all(acknowledged).await {
+            // What is left over is forgotten after a day.
+            if let Err(error) = acknowledged {
+                tracing::debug!(%error, "ids of runs stay taken for a day");
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads the records, and with them whether the registry of functions has changed: so an event never meets a registry
+    /// older than itself, and an event costs no call for that.
+    async fn read<'a>(&mut self, entries: &'a [Entry]) -> Result<(Vec<Arrived<'a>>, Vec<Done<'a>>), Error> {
+        let mut by_shard: Vec<Vec<(&Entry, &EventId)>> = vec![Vec::new(); self.keys.len()];
+        let mut done = Vec::new();
+        for entry in entries {
+            match &entry.event {
+                Some((key, _)) => by_shard[entry.shard].push((entry, key)),
+                None => done.push((entry, None, Started::default())),
+            }
+        }
+        let client = &self.client;
+        let records: Vec<_> = by_shard
+            .iter()
+            .zip(self.keys.iter())
+            .filter(|(wanted, _)| !wanted.is_empty())
+            .map(|(wanted, keys)| {
+                let mut read = redis::cmd("HMGET");
+                read.arg(&keys.events);
+                for (_, key) in wanted {
+                    read.arg(key.as_str());
+                }
+                async move {
+                    let records: Vec<Option<Vec<u8>>> = client.redis().command("HMGET", &read).await?;
+                    Ok::<_, Error>((wanted, records))
+                }
+            })
+            .collect();
+        let mut version = redis::cmd("GET");
+        version.arg(&self.client.registry_keys().functions_version);
+        let version = self.client.redis().command::<Option<u64>>("GET", &version);
+        let (records, version) = tokio::try_join!(futures_util::future::try_join_all(records), version)?;
+        let mut arrived = Vec::new();
+        for (wanted, records) in records {
+            for ((entry, key), record) in wanted.iter().copied().zip(records) {
+                let Some(text) = record else {
+                    done.push((entry, None, Started::default()));
+                    continue;
+                };
+                match serde_json::from_slice(&text) {
+                    Ok(record) => arrived.push(Arrived { entry, key, record, text }),
+                    Err(error) => {
+                        tracing::error!(event = %key, %error, "the record of an event cannot be read");
+                        let problems = vec![format!("its record cannot be read: {error}")];
+                        let at = self.client.redis().now_ms();
+                        done.push((entry, Some(key), Started { at, problems, ..Started::default() }));
+                    }
+                }
+            }
+        }
+        let version = version.unwrap_or(0);
+        if version != self.table.version() {
+            self.table = Table::new(version, &self.client.functions().await?);
+        }
+        Ok((arrived, done))
+    }
+
+    async fn finish(&self, done: &[Done<'_>], owned_until: u64) -> Result<(), Error> {
+        let mut by_shard: HashMap<usize, Vec<&Done<'_>>> = HashMap::new();
+        for one in done {
+            by_shard.entry(one.0.shard).or_default().push(one);
+        }
+        let calls: Vec<_> = by_shard
+            .into_iter()
+            .map(|(shard, done)| {
+                let mut call = script::EVENT_FINISH
+                    .on_shard(&self.keys[shard])
+                    .arg("")
+                    .arg(GROUP)
+                    .number(owned_until)
+                    .number(self.keep)
+                    .number(self.keep_for.as_millis() as i128);
+                for (entry, key, outcome) in done {
+                    call.push(&entry.id);
+                    call.push(key.map(EventId::as_str).unwrap_or_default());
+                    call.push(serde_json::to_vec(outcome).expect("an outcome is JSON"));
+                }
+                async move { self.client.redis().run::<(u64, String)>(&call).await }
+            })
+            .collect();
+        for answer in futures_util::future::join_all(calls).await {
+            let (now, code) = answer?;
+            self.client.redis().saw_time(now);
+            if code == "late" {
+                return Err(Error::Late);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Starts the runs of every function, those of one function together.
+async fn start(
+    client: &Client,
+    arrived: &[Arrived<'_>],
+    starts: &BTreeMap<FunctionName, Vec<(usize, JobId, u32)>>,
+    owned_until: u64,
+) -> Result<(), Error> {
+    let calls: Vec<_> = starts
+        .iter()
+        .map(|(function, runs)| {
+            let jobs: EnqueueAll = runs
+                .iter()
+                .map(|(place, run, version)| {
+                    let input = RunInput {
+                        events: vec![arrived[*place].record.clone()],
+                        parent: None,
+                        version: *version,
+                    };
+                    let name =
+                        JobName::new(function.as_str().to_owned()).expect("functions are named as jobs are");
+                    client
+                        .enqueue_raw(
+                            function.queue(),
+                            name,
+                            serde_json::to_vec(&input).expect("an input is JSON"),
+                        )
+                        .id(run.as_str())
+                        .routed(owned_until)
+                })
+                .collect();
+            jobs.into_future()
+        })
+        .collect();
+    futures_util::future::try_join_all(calls).await.map(drop)
+}

@@ -1,0 +1,194 @@
+//! Waiting for an event: the run leaves memory until one comes that is meant, or its time is over.
+
+use std::{
+    fmt,
+    future::Future,
+    marker::PhantomData,
+    pin::Pin,
+    sync::Arc,
+    task::{Context as Task, Poll},
+    time::Duration,
+};
+
+use ergate_shared::{
+    Condition, Event, EventName, EventRecord, FailureKind, FailureRecord, duration,
+    run::{LONGEST_SLEEP, Op, Resolution},
+};
+
+use super::{StepError, changed, mismatch};
+use crate::{
+    Failure,
+    run::{Shared, Standing},
+};
+
+/// A wait about to begin: say what the event must be like, then await it. It is `None` if none came in time.
+#[must_use = "a run waits while this is awaited"]
+pub struct WaitFor<E> {
+    shared: Arc<Shared>,
+    step: String,
+    condition: Result<Condition, ergate_shared::Error>,
+    within: Duration,
+    back: Option<Duration>,
+    waiting: Option<Pin<Box<dyn Future<Output = Result<Option<EventRecord>, StepError>> + Send>>>,
+    event: PhantomData<fn() -> E>,
+}
+
+impl<E> fmt::Debug for WaitFor<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WaitFor").field("step", &self.step).finish_non_exhaustive()
+    }
+}
+
+impl<E: Event> WaitFor<E> {
+    pub(super) fn new(shared: &Arc<Shared>, step: String) -> Self {
+        Self {
+            shared: Arc::clone(shared),
+            step,
+            condition: Ok(Condition::any()),
+            within: LONGEST_SLEEP,
+            back: None,
+            waiting: None,
+            event: PhantomData,
+        }
+    }
+
+    /// Waits only for events that have this value in this field of their data; `user.id` is the field `id` of `user`. Called
+    /// again, all must hold. Redis indexes the first, so that an event costs the same however many runs wait.
+    pub fn on(mut self, field: &str, value: impl Into<serde_json::Value>) -> Self {
+        self.condition = self.condition.map(|condition| condition.on(field, value));
+        self
+    }
+
+    /// Waits only for events for which this expression is true: `event` is what started the run, `async` the one that came.
+    ///
+    /// Equalities joined by `&&` are as good as [`on`](Self::on); others need the feature `cel`, and are looked at for every
+    /// event of the name.
+    pub fn when(mut self, expression: &str) -> Self {
+        let started_by = self.shared.started_by.clone();
+        self.condition = self.condition.and_then(|condition| condition.when(expression, started_by));
+        self
+    }
+
+    /// Sets how long it waits; default and at most 366 days.
+    pub fn within(mut self, within: Duration) -> Self {
+        self.within = within;
+        self
+    }
+
+    /// Sets how far back an event may have come before the run got here; default: to the start of the run. Events are
+    /// remembered for a day.
+    pub fn looking_back(mut self, back: Duration) -> Self {
+        self.back = Some(back);
+        self
+    }
+}
+
+impl<E: Event> Future for WaitFor<E> {
+    type Output = Result<Option<E>, StepError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Task<'_>) -> Poll<Self::Output> {
+        let this = self.get_mut();
+        let waiting = this.waiting.get_or_insert_with(|| {
+            let condition = std::mem::replace(&mut this.condition, Ok(Condition::any()));
+            let (shared, step) = (Arc::clone(&this.shared), std::mem::take(&mut this.step));
+            Box::pin(wait(shared, step, E::NAME, condition, this.within, this.back))
+        });
+        waiting.as_mut().poll(cx).map(|event| match event? {
+            None => Ok(None),
+            Some(event) => match event.decode() {
+                Ok(data) => Ok(Some(data)),
+                Err(error) => Err(undecodable(&this.shared, &event, &error)),
+            },
+        })
+    }
+}
+
+async fn wait(
+    shared: Arc<Shared>,
+    step: String,
+    name: &'static str,
+    condition: Result<Condition, ergate_shared::Error>,
+    within: Duration,
+    back: Option<Duration>,
+) -> Result<Option<EventRecord>, StepError> {
+    let (mut number, mut standing) = shared.standing(&step);
+    if matches!(standing, Standing::Fresh) {
+        let op = match begin(&shared, name, condition, within, back) {
+            Ok(op) => op,
+            Err(problem) => {
+                shared.end(Failure::fatal(format!("step {step} cannot wait: {problem}")));
+                return std::future::pending().await;
+            }
+        };
+        shared.open(&step, op);
+        (number, standing) = changed(&shared, &step, 0).await;
+    }
+    loop {
+        let due = match standing {
+            Standing::Resolved(Resolution::Event(event)) => return Ok(Some(event)),
+            Standing::Resolved(Resolution::TimedOut) => return Ok(None),
+            Standing::Wait { due } => due,
+            _ => return mismatch(&shared, &step, "a wait").await,
+        };
+        let resolution = if shared.store.now_ms() >= due {
+            Some(Resolution::TimedOut)
+        } else {
+            let _running = shared.running();
+            // Registering looks back too, so that it does not matter whether the event came before or comes after.
+            let wait = shared.entry(number).ok_or_else(|| Failure::fatal("its entry is gone"));
+            let registered = match wait {
+                Ok(wait) => shared.store.register(number, &wait).await,
+                Err(failure) => Err(failure),
+            };
+            match registered {
+                Ok(found) => found.map(Resolution::Event),
+                Err(failure) => {
+                    shared.end(failure);
+                    return std::future::pending().await;
+                }
+            }
+        };
+        let pending = resolution.is_none().then(|| shared.pending(due));
+        if let Some(resolution) = resolution {
+            shared.resolve(&step, number, resolution);
+        }
+        (number, standing) = changed(&shared, &step, number).await;
+        drop(pending);
+    }
+}
+
+fn begin(
+    shared: &Shared,
+    name: &str,
+    condition: Result<Condition, ergate_shared::Error>,
+    within: Duration,
+    back: Option<Duration>,
+) -> Result<Op, String> {
+    if within > LONGEST_SLEEP {
+        return Err(format!(
+            "{} is over the most, {}",
+            duration::show(within),
+            duration::show(LONGEST_SLEEP)
+        ));
+    }
+    let now = shared.store.now_ms();
+    Ok(Op::Wait {
+        event: name.parse::<EventName>().map_err(|error| error.to_string())?,
+        condition: condition.map_err(|error| error.to_string())?,
+        since: back.map_or(shared.started_at, |back| now.saturating_sub(back.as_millis() as u64)),
+        due: now.saturating_add(within.as_millis() as u64),
+    })
+}
+
+/// The data of the event is not what the type in the code says.
+fn undecodable(shared: &Shared, event: &EventRecord, error: &serde_json::Error) -> StepError {
+    let failure = FailureRecord {
+        kind: FailureKind::Decode,
+        message: format!("data of event {} is no {}: {error}", event.id, event.name),
+        chain: Vec::new(),
+        attempt: 0,
+        worker: shared.store.worker(),
+        at: shared.store.now_ms(),
+    };
+    StepError::new(event.name.as_str(), failure)
+}

@@ -1,0 +1,66 @@
+-- Looks after a shard: delivers what falls due, takes over what another router left behind, trims by age.
+--
+-- keys: stream events future own owned started
+-- uses: clock history
+-- argv: now or '', group, router, ms after which what a router has not acknowledged is taken over, most entries to take over,
+--       most of each kind to work off, events kept, ms for which they are kept, ms after which a silent router is forgotten
+-- replies: {now, when the next event of the future is due in ms or '', entries taken over as the stream has them, how many are
+--          unacknowledged}
+-- cost: O(limits + routers)
+-- holds: the group exists; an event is delivered once it is due; nothing is forgotten that was not acknowledged.
+
+local now, group, router, idle = now_ms(ARGV[1]), ARGV[2], ARGV[3], ARGV[4]
+local take, limit, keep, keep_ms, silence =
+  ARGV[5], tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9])
+
+-- Redis lets a script that has written go on when memory is full, and this write changes nothing.
+call('HDEL', started, '')
+
+if call('EXISTS', stream) == 0 or #call('XINFO', 'GROUPS', stream) == 0 then
+  call('XGROUP', 'CREATE', stream, group, '0', 'MKSTREAM')
+end
+
+local due = call('ZRANGEBYSCORE', future, '-inf', now, 'LIMIT', 0, limit)
+for _, member in ipairs(due) do
+  local key, name, own_id = match(member, '^(%S+) (%S+) (%S*)$')
+  if own_id ~= '' then
+    call('XADD', stream, '*', 'key', key, 'name', name, 'own', own_id)
+  else
+    call('XADD', stream, '*', 'key', key, 'name', name)
+  end
+end
+if #due > 0 then
+  call('ZREM', future, unpack(due))
+end
+local next_due = call('ZRANGE', future, 0, 0, 'WITHSCORES')[2] or ''
+
+local taken = {}
+for _, entry in ipairs(call('XAUTOCLAIM', stream, group, router, idle, '0-0', 'COUNT', take)[2]) do
+  if entry then
+    taken[#taken + 1] = entry
+  end
+end
+
+for _, consumer in ipairs(call('XINFO', 'CONSUMERS', stream, group)) do
+  local about = {}
+  for i = 1, #consumer, 2 do
+    about[consumer[i]] = consumer[i + 1]
+  end
+  if about.pending == 0 and about.idle > silence then
+    call('XGROUP', 'DELCONSUMER', stream, group, about.name)
+  end
+end
+
+local free = call('ZRANGEBYSCORE', owned, '-inf', now, 'LIMIT', 0, limit)
+for _, id in ipairs(free) do
+  local key = call('HGET', own, id)
+  if key and call('HEXISTS', events, key) == 0 then
+    call('HDEL', own, id)
+  end
+end
+if #free > 0 then
+  call('ZREM', owned, unpack(free))
+end
+
+trim_history(now, keep, keep_ms, limit)
+return { now, next_due, taken, call('XPENDING', stream, group)[1] }

@@ -1,0 +1,35 @@
+-- The history of events: what is in the stream and has been routed, oldest first. What waits to be routed is never trimmed.
+-- An own id is forgotten with its event, unless it may not be used again yet.
+
+-- Looks at up to `limit` events; those over `keep` in number or older than `keep_ms` go.
+local function trim_history(now, keep, keep_ms, limit)
+  local over = call('XLEN', stream) - keep
+  local ids, keys, own_ids = {}, {}, {}
+  for i, entry in ipairs(call('XRANGE', stream, '-', '+', 'COUNT', limit)) do
+    if i > over and tonumber(match(entry[1], '^%d+')) > now - keep_ms then
+      break
+    end
+    local fields = entry[2]
+    if fields[1] == 'key' then
+      ids[#ids + 1], keys[#keys + 1], own_ids[#own_ids + 1] = entry[1], fields[2], fields[6] or ''
+    end
+  end
+  if #ids == 0 then
+    return 0
+  end
+  local routed, old_ids, old_keys = call('HMGET', started, unpack(keys)), {}, {}
+  for i, outcome in ipairs(routed) do
+    if outcome then
+      old_ids[#old_ids + 1], old_keys[#old_keys + 1] = ids[i], keys[i]
+      if own_ids[i] ~= '' and call('HGET', own, own_ids[i]) == keys[i] and not call('ZSCORE', owned, own_ids[i]) then
+        call('HDEL', own, own_ids[i])
+      end
+    end
+  end
+  if #old_ids > 0 then
+    call('XDEL', stream, unpack(old_ids))
+    call('HDEL', events, unpack(old_keys))
+    call('HDEL', started, unpack(old_keys))
+  end
+  return #old_ids
+end
