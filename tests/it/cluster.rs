@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// Modules whose tests need nothing of the server but its address.
-const MODULES: [&str; 13] = [
+const MODULES: [&str; 14] = [
     "cancel::",
     "dead_letters::",
     "delayed::",
@@ -23,6 +23,7 @@ const MODULES: [&str; 13] = [
     "progress::",
     "queues::",
     "retries::",
+    "schedules::declared::",
     "unique::",
 ];
 
