@@ -86,11 +86,18 @@ impl Ticker {
 
     /// Works for ever; dropped when the worker stops.
     pub(crate) async fn run(mut self) {
+        let mut answered = true;
         loop {
             let pause = match self.tick().await {
-                Ok(pause) => pause,
+                Ok(pause) => {
+                    answered = true;
+                    pause
+                }
                 Err(error) => {
-                    tracing::warn!(%error, "schedules were not looked at");
+                    // Once for an outage: heartbeats say how long it lasts.
+                    if std::mem::replace(&mut answered, false) {
+                        tracing::warn!(%error, "schedules cannot be looked at");
+                    }
                     self.steady_since = Instant::now();
                     AGAIN
                 }
