@@ -118,6 +118,7 @@ examples! {
     payload_versions
     progress_and_results
     retries_and_dead_letters
+    schedules
     unique
 }
 

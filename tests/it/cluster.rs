@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// Modules whose tests need nothing of the server but its address.
-const MODULES: [&str; 16] = [
+const MODULES: [&str; 17] = [
     "cancel::",
     "dead_letters::",
     "delayed::",
@@ -25,6 +25,7 @@ const MODULES: [&str; 16] = [
     "queues::",
     "retries::",
     "runs::",
+    "schedules::declared::",
     "unique::",
     "waits::",
 ];

@@ -58,6 +58,8 @@ pub(crate) struct Ticker {
 struct Step {
     kept: KeptSchedule,
     state: ScheduleState,
+    /// Redis' clock when it was decided or done, in ms since the epoch.
+    at: u64,
 }
 
 impl Ticker {
@@ -84,11 +86,18 @@ impl Ticker {
 
     /// Works for ever; dropped when the worker stops.
     pub(crate) async fn run(mut self) {
+        let mut answered = true;
         loop {
             let pause = match self.tick().await {
-                Ok(pause) => pause,
+                Ok(pause) => {
+                    answered = true;
+                    pause
+                }
                 Err(error) => {
-                    tracing::warn!(%error, "schedules were not looked at");
+                    // Once for an outage: heartbeats say how long it lasts.
+                    if std::mem::replace(&mut answered, false) {
+                        tracing::warn!(%error, "schedules cannot be looked at");
+                    }
                     self.steady_since = Instant::now();
                     AGAIN
                 }
@@ -182,11 +191,12 @@ impl Ticker {
             }
         }
 
-        let carried_out = join_all(planned.into_iter().map(|kept| carry_out(&self.client, kept, now))).await;
+        let carried_out =
+            join_all(planned.into_iter().map(|kept| carry_out(&self.client, kept, now, heard))).await;
         let steps = carried_out.into_iter().flatten().collect();
         for step in self.write_down(steps, now).await? {
             if let Some(plan) = &step.kept.state.plan {
-                self.count(&step.kept, plan, now + heard.elapsed().as_millis() as u64);
+                self.count(&step.kept, plan, step.at);
             }
             self.watch(step.kept.in_state(step.state));
         }
@@ -232,25 +242,26 @@ impl Ticker {
 async fn decide(client: &Client, kept: KeptSchedule, now: u64) -> Result<Step, Error> {
     if kept.state.plan.is_some() {
         let state = kept.state.clone();
-        return Ok(Step { kept, state });
+        return Ok(Step { kept, state, at: now });
     }
     let busy = kept.spec.overlap != Overlap::Allow && client.schedule_is_busy(&kept).await?;
     let state = match kept.state.plan(&kept.name, &kept.spec, now, busy) {
         Some(plan) => kept.state.clone().planned(plan),
         None => kept.state.clone(),
     };
-    Ok(Step { kept, state })
+    Ok(Step { kept, state, at: now })
 }
 
 /// Carries a plan out; `None` if that failed, and somebody does it again within two seconds.
-async fn carry_out(client: &Client, kept: KeptSchedule, now: u64) -> Option<Step> {
+async fn carry_out(client: &Client, kept: KeptSchedule, now: u64, heard: Instant) -> Option<Step> {
     let plan = kept.state.plan.as_ref()?;
     let carried_out = async {
         client.carry_out(&kept, plan).await?;
-        Ok::<_, Error>(kept.state.clone().carried_out(&kept.name, &kept.spec, now)?)
+        let at = now + heard.elapsed().as_millis() as u64;
+        Ok::<_, Error>((kept.state.clone().carried_out(&kept.name, &kept.spec, at)?, at))
     };
     match carried_out.await {
-        Ok(state) => Some(Step { kept, state }),
+        Ok((state, at)) => Some(Step { kept, state, at }),
         Err(error) => {
             tracing::error!(%error, schedule = %kept.name, "schedule could not start its job; it is tried again");
             None

@@ -41,7 +41,7 @@ pub(crate) struct Set {
     #[arg(long, value_name = "NAME", requires = "into", help_heading = "What")]
     job: Option<JobName>,
     /// The queue the job goes to
-    #[arg(long, conflicts_with = "function", help_heading = "What")]
+    #[arg(long, value_name = "QUEUE", conflicts_with = "function", help_heading = "What")]
     into: Option<QueueName>,
     /// The job's payload as JSON
     #[arg(

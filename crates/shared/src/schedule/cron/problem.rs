@@ -39,8 +39,15 @@ fn wrong(expression: &str, problem: impl Into<String>) -> Error {
     Error::Cron { expression: expression.to_owned(), problem: problem.into() }
 }
 
+/// The longest expression, in bytes: all that make sense are far shorter.
+const LONGEST: usize = 1024;
+
 /// The six fields of an expression, names such as `@daily` written out.
 pub(super) fn fields(expression: &str) -> Result<Vec<String>, Error> {
+    if expression.len() > LONGEST {
+        let start: String = expression.chars().take(40).collect();
+        return Err(wrong(&start, format!("goes on for {} bytes, the most is {LONGEST}", expression.len())));
+    }
     if expression.starts_with('@') {
         if let Some((_, meaning)) = NAMES.iter().find(|(name, _)| name.eq_ignore_ascii_case(expression)) {
             return Ok(meaning.split(' ').map(str::to_owned).collect());
