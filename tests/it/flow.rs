@@ -465,6 +465,43 @@ async fn lanes_that_were_lost_are_set_up_anew() {
     story.all_adds_up().await;
 }
 
+#[tokio::test]
+async fn a_heartbeat_tells_other_workers_when_the_rate_of_a_key_opens() {
+    let (story, mut queue) = limited(Limit::per_key(ACCOUNT).spacing(Duration::from_secs(5))).await;
+    queue.enqueue_all(&jobs_of(&[("a", 2)])).await;
+    queue.join("other").await;
+    queue.lease("w", 10).await;
+    queue.pass(2000);
+
+    assert_eq!(queue.heartbeat("other").await.next, 3000);
+    story.all_adds_up().await;
+}
+
+#[tokio::test]
+async fn a_sweep_lets_a_lane_go_on_that_was_forgotten_and_forgets_keys_that_bind_nobody() {
+    let (story, mut queue) =
+        limited(Limit::per_key(ACCOUNT).concurrency(1).spacing(Duration::from_secs(5))).await;
+    queue.enqueue_all(&jobs_of(&[("a", 2)])).await;
+    let first = queue.lease("w", 10).await;
+    let redis = story.client.redis();
+    let mut spoil = redis::cmd("HDEL");
+    spoil.arg(queue.key(QueueKey::flow)).arg("account=a");
+    redis.command::<()>("HDEL", &spoil).await.unwrap();
+    let none = queue.lease("w", 10).await;
+
+    queue.sweep().await;
+    let forgotten = queue.lease("w", 10).await;
+    queue.settle("w", &[first[0].complete("1"), forgotten[0].complete("1")]).await;
+    queue.pass(5000);
+    queue.sweep().await;
+
+    assert!(none.is_empty());
+    assert_eq!(ids(&forgotten), ["a-1"]);
+    let left: u64 = redis.command("HLEN", redis::cmd("HLEN").arg(queue.key(QueueKey::flow))).await.unwrap();
+    assert_eq!(left, 0);
+    story.all_adds_up().await;
+}
+
 /// How often each command was called since the server started.
 async fn commands(story: &Story) -> BTreeMap<String, u64> {
     let mut info = redis::cmd("INFO");
