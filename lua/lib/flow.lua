@@ -12,7 +12,7 @@
 -- It comes before other fragments, and its functions are made when they are first asked for: see lane.lua.
 
 local NO_LIMIT, UNLIMITED = 1e9, { concurrency = 0, interval = 0, text = '0', burst = 1, spacing = 0 }
-local OPEN_AT_ONCE = 100
+local OPEN_AT_ONCE, UNPARK_AT_ONCE = 100, 500
 local flow_code
 local function by_key()
   if flow_code then
@@ -125,27 +125,31 @@ local function by_key()
     end
   end
 
-  -- Lets lanes go on that wait for a key, as many as may start; if only time can tell, has the key looked at then.
-  function code.open(key, now)
-    local room, opens_at = code.room_of(key, now)
-    if room > 0 then
-      return in_lane.unpark(key, math.min(room, OPEN_AT_ONCE))
+  -- Lets lanes go on that wait for one of these keys, as many as may start; if only time can tell, has the key looked at then.
+  -- Returns how many lanes that were.
+  function code.open(keys, now)
+    if call('EXISTS', parked) == 0 then
+      return 0
     end
-    if opens_at then
+    code.learn(keys)
+    local opened, waiting = 0, {}
+    for _, key in ipairs(keys) do
+      local room, opens_at = code.room_of(key, now)
       local from, to = in_lane.span_of(key)
-      if #call('ZRANGEBYLEX', parked, from, to, 'LIMIT', 0, 1) > 0 then
+      if room > 0 then
+        for _, member in ipairs(call('ZRANGEBYLEX', parked, from, to, 'LIMIT', 0, math.min(room, OPEN_AT_ONCE))) do
+          opened = opened + 1
+          waiting[#waiting + 1] = member
+        end
+      elseif opens_at and #call('ZRANGEBYLEX', parked, from, to, 'LIMIT', 0, 1) > 0 then
         call('ZADD', opening, opens_at, key)
       end
+      if #waiting >= UNPARK_AT_ONCE then
+        in_lane.unpark_all(waiting)
+        waiting = {}
+      end
     end
-    return 0
-  end
-
-  function code.open_all(keys, now)
-    local opened = 0
-    code.learn(keys)
-    for _, key in ipairs(keys) do
-      opened = opened + code.open(key, now)
-    end
+    in_lane.unpark_all(waiting)
     return opened
   end
 
@@ -154,7 +158,7 @@ local function by_key()
     local due = call('ZRANGEBYSCORE', opening, '-inf', now, 'LIMIT', 0, limit)
     if #due > 0 then
       call('ZREM', opening, unpack(due))
-      code.open_all(due, now)
+      code.open(due, now)
     end
   end
 
@@ -178,7 +182,7 @@ local function by_key()
     for key, count in pairs(freed) do
       known[key].changed, known[key].running = true, math.max(known[key].running - count, 0)
     end
-    return code.open_all(keys, now)
+    return code.open(keys, now)
   end
 
   -- Whether there is nothing more to say of a key: none runs, no pace binds it, it is not paused.

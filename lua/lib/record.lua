@@ -30,5 +30,9 @@ local function lane_of(record)
   end
   local ends = length + 1 + (byte(record, length + 1) or 0)
   local lane = sub(record, length + 2, ends)
-  return lane ~= '' and lane or nil, ends
+  -- What no producer writes is none.
+  if lane == '' or string.find(lane, '\0', 1, true) then
+    lane = nil
+  end
+  return lane, ends
 end

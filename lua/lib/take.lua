@@ -69,7 +69,7 @@ local function fit_to_run(taken, found, now, keep_dead, from_lanes)
         record = false
       end
     end
-    if record and not from_lanes and has_flag(record, KEYED) then
+    if record and not from_lanes and lane_of(record) then
       push_ready(id, record, false)
       record = false
     end

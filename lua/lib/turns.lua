@@ -131,17 +131,15 @@ local function take_in_turns(room, now, keep_dead, take_to_run, fit_to_run)
     end
     if #leaving > 0 then
       call('ZREM', ring, unpack(leaving))
-      if call('EXISTS', parked) == 1 then
-        local seen, passed_on = {}, {}
-        for _, lane in ipairs(leaving) do
-          for _, key in ipairs(keys_by_lane[lane]) do
-            if not seen[key] then
-              seen[key], passed_on[#passed_on + 1] = true, key
-            end
+      local seen, passed_on = {}, {}
+      for _, lane in ipairs(leaving) do
+        for _, key in ipairs(keys_by_lane[lane]) do
+          if not seen[key] then
+            seen[key], passed_on[#passed_on + 1] = true, key
           end
         end
-        flow.open_all(passed_on, now)
       end
+      flow.open(passed_on, now)
     end
   end
 

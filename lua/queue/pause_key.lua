@@ -17,7 +17,7 @@ if pauses == (state.paused_at > 0) then
   return { now, 0 }
 end
 state.changed, state.paused_at = true, pauses and now or 0
-if keyed.open(key, now) > 0 then
+if keyed.open({ key }, now) > 0 then
   wake_one()
 end
 keyed.keep(now)

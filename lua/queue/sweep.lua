@@ -88,7 +88,7 @@ local function sweep_keys()
       break
     end
     local key = match(member, '^[^%z]*')
-    keyed.open_all({ key }, now)
+    keyed.open({ key }, now)
     cursor = '(' .. key .. '\1'
   end
   local some = call('HSCAN', flow, flow_cursor or '0', 'COUNT', limit)

@@ -139,8 +139,42 @@ local function settle(kind, id, lease_token, delay, attempts, detail)
   end
 end
 
+-- Completed jobs with keys are told of one by one, and settled together as far as there is nothing else to do for them.
+-- Returns where in ARGV they are.
+local function complete_keyed()
+  local ids, places_of, done = {}, {}, {}
+  for at = last + 1, #ARGV, OTHER_FIELDS do
+    if ARGV[at] == 'complete' and ARGV[at + 4] == '' then
+      ids[#ids + 1], places_of[#places_of + 1] = ARGV[at + 1], at
+    end
+  end
+  if #ids == 0 then
+    return done
+  end
+  local tokens, records = call('HMGET', leased, unpack(ids)), call('HMGET', jobs, unpack(ids))
+  local together, ends, seen = {}, {}, {}
+  for i, id in ipairs(ids) do
+    local at, record = places_of[i], records[i]
+    if record and tokens[i] == ARGV[at + 2] and has_flag(record, KEYED)
+      and not has_flag(record, UNIQUE_UNTIL_STARTED + UNIQUE_UNTIL_FINISHED) and not seen[id] then
+      seen[id], done[at] = true, true
+      together[#together + 1] = id
+      ends[#ends + 1], ends[#ends + 2] = id, ARGV[at + 5]
+      give_back(tokens[i], 1)
+      by_key().free(lane_of(record))
+    end
+  end
+  if #together > 0 then
+    call('HDEL', leased, unpack(together))
+    call('HDEL', cancels, unpack(together))
+    finish(completed, together, ends, 1, #ends, settings.keep_completed)
+  end
+  return done
+end
+
+local done = complete_keyed()
 for at = last + 1, #ARGV, OTHER_FIELDS do
-  if end_lease(ARGV[at + 1], ARGV[at + 2]) then
+  if not done[at] and end_lease(ARGV[at + 1], ARGV[at + 2]) then
     settle(ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4], ARGV[at + 5])
   end
 end

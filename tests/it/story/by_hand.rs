@@ -82,6 +82,8 @@ pub(crate) struct Leased {
 pub(crate) struct Beat {
     pub(crate) code: String,
     pub(crate) held: u64,
+    /// In ms until a job falls due or the rate of a key opens; -1 none.
+    pub(crate) next: i64,
     pub(crate) cancelled: Vec<String>,
 }
 
@@ -338,9 +340,9 @@ impl ByHand {
 
     pub(crate) async fn heartbeat(&self, worker: &str) -> Beat {
         let call = self.call(&script::WORKER_HEARTBEAT).arg(worker).number(LEASE);
-        let (_, code, held, _, _, _, cancelled): (u64, String, u64, i64, u64, i64, Vec<(String, String)>) =
+        let (_, code, held, next, _, _, cancelled): (u64, String, u64, i64, u64, i64, Vec<(String, String)>) =
             self.run(&call).await;
-        Beat { code, held, cancelled: cancelled.into_iter().map(|(id, _)| id).collect() }
+        Beat { code, held, next, cancelled: cancelled.into_iter().map(|(id, _)| id).collect() }
     }
 
     /// Leases up to `ask` jobs.
