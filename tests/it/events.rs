@@ -38,7 +38,7 @@ async fn an_event_starts_the_functions_it_triggers() {
     let router = story.router();
 
     let sent = story.client.send(Verified { user: 7 }).user(json!({"id": 7})).await.unwrap();
-    story.until_routed(&[sent.id.clone()]).await;
+    story.until_routed([&sent.id]).await;
 
     for function in ["by-name", "by-beginning"] {
         let runs = story.runs(function).await;
@@ -59,7 +59,7 @@ async fn an_event_tells_what_it_started() {
     let router = story.router();
 
     let sent = story.client.send(Verified { user: 7 }).await.unwrap();
-    story.until_routed(&[sent.id.clone()]).await;
+    story.until_routed([&sent.id]).await;
 
     let view = story.client.event(&sent.id).await.unwrap();
     let started = view.started.unwrap();
@@ -100,10 +100,10 @@ async fn a_second_event_with_an_own_id_is_a_duplicate_and_starts_nothing() {
     let router = story.router();
 
     let first = story.client.send(Verified { user: 1 }).id("user-1").await.unwrap();
-    story.until_routed(&[first.id.clone()]).await;
+    story.until_routed([&first.id]).await;
     let second = story.client.send(Verified { user: 2 }).id("user-1").await.unwrap();
     let marker = story.client.send(Verified { user: 3 }).await.unwrap();
-    story.until_routed(&[marker.id.clone()]).await;
+    story.until_routed([&marker.id]).await;
 
     assert!(!first.duplicate && second.duplicate);
     assert_eq!(second.id.as_str(), "user-1");
@@ -139,10 +139,10 @@ async fn an_own_id_is_free_again_after_a_day_if_its_event_was_delivered() {
     assert_eq!(send("B", now + 1).await, "duplicate");
     assert_eq!(send("C", day_later).await, "duplicate", "it was not delivered yet");
     let router = story.router();
-    story.until_routed(&[id.clone()]).await;
+    story.until_routed([&id]).await;
     assert_eq!(send("D", day_later).await, "");
 
-    story.until_routed(&[id.clone()]).await;
+    story.until_routed([&id]).await;
     assert_eq!(story.client.event(&id).await.unwrap().record.data, "D");
     router.stop().await;
 }
@@ -273,7 +273,7 @@ async fn an_event_of_the_future_is_delivered_then_and_a_sooner_one_before_it() {
     story.declare("welcome", EVENT, None).await;
     let router = story.router();
     let first = story.client.send(Verified { user: 0 }).await.unwrap();
-    story.until_routed(&[first.id.clone()]).await;
+    story.until_routed([&first.id]).await;
 
     let late = story.client.send(Verified { user: 2 }).delay(Duration::from_hours(1)).await.unwrap();
     let soon =
@@ -385,7 +385,7 @@ async fn a_router_dies(script: &'static script::Script, reply: bool) {
     lost.await;
     doomed.kill();
     let router = story.router();
-    story.until_routed(&[sent.id.clone()]).await;
+    story.until_routed([&sent.id]).await;
     router.stop().await;
 
     let what = format!("{} (reply: {reply})", script.name);
@@ -401,7 +401,7 @@ async fn rehearse(story: &Story) {
     let wait = story.suspended_run("r0").await;
     story.wait(&wait, &ergate::Condition::any().on("user", 0)).await;
     let sent = story.client.send(Verified { user: 0 }).await.unwrap();
-    story.until_routed(&[sent.id.clone()]).await;
+    story.until_routed([&sent.id]).await;
     router.stop().await;
 }
 
@@ -420,7 +420,7 @@ async fn a_run_that_has_ended_and_been_forgotten_is_not_started_again() {
     let run = story.runs("welcome").await[1].0.clone();
     story.client.job("fn/welcome", run.as_str()).unwrap().remove().await.unwrap();
     let router = story.router();
-    story.until_routed(&[sent.id.clone()]).await;
+    story.until_routed([&sent.id]).await;
 
     assert_eq!(story.runs("welcome").await.len(), 1, "only that of the rehearsal");
     router.stop().await;
@@ -436,11 +436,11 @@ async fn an_expression_this_build_cannot_read_leaves_the_event_to_another_router
     let sent = story.client.send(Verified { user: 7 }).await.unwrap();
     until("the other function is started", async || story.runs("welcome").await.len() == 1).await;
     let marker = story.client.send_raw("app/other", json!({})).await.unwrap();
-    story.until_routed(&[marker.id.clone()]).await;
+    story.until_routed([&marker.id]).await;
     assert!(!story.is_routed(&sent.id).await);
 
     story.declare("beyond", EVENT, Some("event.data.user == 7")).await;
-    story.until_routed(&[sent.id.clone()]).await;
+    story.until_routed([&sent.id]).await;
 
     assert_eq!((story.runs("welcome").await.len(), story.runs("beyond").await.len()), (1, 1));
     router.stop().await;
@@ -455,7 +455,7 @@ async fn a_function_declared_before_an_event_was_sent_is_started_by_it() {
         let function = format!("round-{round}");
         story.declare(&function, EVENT, None).await;
         let sent = story.client.send(Verified { user: round }).await.unwrap();
-        story.until_routed(&[sent.id.clone()]).await;
+        story.until_routed([&sent.id]).await;
         assert!(!story.runs(&function).await.is_empty(), "{function}");
     }
     router.stop().await;
@@ -490,7 +490,7 @@ async fn names_of_events_that_were_delivered_are_listed() {
     let router = story.router();
 
     let sent = story.client.send(Verified { user: 7 }).await.unwrap();
-    story.until_routed(&[sent.id.clone()]).await;
+    story.until_routed([&sent.id]).await;
 
     assert_eq!(story.client.event_names().await.unwrap(), [event_name()]);
     router.stop().await;

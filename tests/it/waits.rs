@@ -26,7 +26,7 @@ async fn send(story: &Story, user: u64) -> EventId {
 /// Sends an event and waits until it has been routed.
 async fn send_and_route(story: &Story, user: u64) -> EventId {
     let id = send(story, user).await;
-    story.until_routed(&[id.clone()]).await;
+    story.until_routed([&id]).await;
     id
 }
 
@@ -100,7 +100,7 @@ async fn a_wait_that_looks_back_no_further_than_now_is_not_ended_by_an_event_sen
     story.client.register_wait(&event_name(), &wait, &of(7), since, since + 60_000).await.unwrap();
 
     let router = story.router();
-    story.until_routed(&[id.clone()]).await;
+    story.until_routed([&id]).await;
 
     assert_eq!(story.resolution(&wait).await, None);
     assert_eq!(story.waits().await, 1);
@@ -181,7 +181,7 @@ async fn a_field_that_nobody_asked_for_before_is_found_by_a_router_that_does_not
     send_and_route(&story, 7).await;
     story.wait(&second, &Condition::any().on("order.id", "o-1")).await;
     let sent = story.client.send_raw(EVENT, json!({"order": {"id": "o-1"}})).await.unwrap();
-    story.until_routed(&[sent.id.clone()]).await;
+    story.until_routed([&sent.id]).await;
 
     assert!(story.resolution(&first).await.is_some());
     assert!(story.resolution(&second).await.is_some());

@@ -164,18 +164,10 @@ impl Story {
     }
 
     /// Waits until every one of them has been routed and acknowledged.
-    pub(crate) async fn until_routed(&self, ids: &[ergate::EventId]) {
-        let mut rest = ids;
-        until("all events are routed", async || {
-            while let [first, others @ ..] = rest {
-                if !self.is_routed(first).await {
-                    return false;
-                }
-                rest = others;
-            }
-            true
-        })
-        .await;
+    pub(crate) async fn until_routed(&self, ids: impl IntoIterator<Item = &ergate::EventId>) {
+        for id in ids {
+            until("the event is routed", async || self.is_routed(id).await).await;
+        }
     }
 
     /// How many commands the server has done so far, those inside scripts included.
