@@ -13,7 +13,7 @@ local FIRST, FIELDS = 2, 3
 write_despite_full_memory()
 
 local function deliver(run, number, entry)
-  local state = locate(run)
+  local state, _, record = locate(run)
   if not state or state == 'completed' or state == 'cancelled' or state == 'dead' then
     return 'gone'
   end
@@ -22,8 +22,8 @@ local function deliver(run, number, entry)
   end
   append_entry(run, count_of_entries(run) + 1, entry, false)
   if state == 'scheduled' then
-    unlink(run, state)
-    push_ready(run, call('HGET', jobs, run), false)
+    unlink(run, state, record)
+    push_ready(run, record, false)
   end
   return 'ok'
 end

@@ -142,3 +142,26 @@ async fn a_recording_client_knows_an_id_it_has_seen_and_has_no_redis_to_ask() {
     assert_eq!(outbox.all().len(), 1);
     assert!(asked.to_string().contains("a-recording-client-has-no-redis"), "{asked}");
 }
+
+#[tokio::test]
+async fn a_wait_is_ended_by_the_event_that_is_delivered_and_else_runs_out() {
+    #[derive(Debug, Serialize, Deserialize)]
+    struct Verified {
+        email: String,
+    }
+    impl Event for Verified {
+        const NAME: &str = "user/verified";
+    }
+    async fn verify(event: SignedUp, step: Step) -> Result<bool> {
+        let wait = step.wait_for::<Verified>("verification").on("email", event.email);
+        Ok(wait.within(Duration::from_hours(72)).await?.is_some())
+    }
+    let verify = || TestRun::of(Function::new("verify", verify), ()).event(ada());
+
+    let came = verify().deliver(Verified { email: "ada".to_owned() }).finish().await;
+    let other = verify().deliver(Verified { email: "bob".to_owned() }).finish().await;
+
+    assert!(came.result::<bool>() && came.took().is_zero());
+    assert!(!other.result::<bool>());
+    assert_eq!(other.took(), Duration::from_hours(72));
+}
