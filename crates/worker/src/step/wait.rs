@@ -29,9 +29,11 @@ pub struct WaitFor<E> {
     condition: Result<Condition, ergate_shared::Error>,
     within: Duration,
     back: Option<Duration>,
-    waiting: Option<Pin<Box<dyn Future<Output = Result<Option<EventRecord>, StepError>> + Send>>>,
+    waiting: Option<Waiting>,
     event: PhantomData<fn() -> E>,
 }
+
+type Waiting = Pin<Box<dyn Future<Output = Result<Option<EventRecord>, StepError>> + Send>>;
 
 impl<E> fmt::Debug for WaitFor<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
