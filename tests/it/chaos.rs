@@ -3,9 +3,13 @@
 //! A short run with a fixed seed is part of every test run; `script/chaos` makes it long by these variables:
 //! `ERGATE_CHAOS_JOBS`, `ERGATE_CHAOS_RUNS`, `ERGATE_CHAOS_SEED`.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
 
 use ergate::{Client, JobName, QueueName, Retention, reconcile};
+use tokio::task::JoinSet;
 
 use crate::{
     ledger::{Ledger, Options, QUEUE, every_job_was_done_and_none_twice_without_a_reason},
@@ -13,6 +17,8 @@ use crate::{
 };
 
 const WORKERS: usize = 4;
+/// Callers that enqueue at once: one alone waits for the disk with each job, as the append-only file is written always.
+const PRODUCERS: usize = 4;
 
 /// A small generator, so that a seed replays a run (SplitMix64, Steele et al., OOPSLA 2014).
 struct Chance(u64);
@@ -64,19 +70,24 @@ async fn storm(jobs: u64, seed: u64) -> String {
 
     let names = (QueueName::new(QUEUE).unwrap(), JobName::new("entry").unwrap());
     let drafts: Vec<_> = (0..jobs).map(|number| (number, chance.below(60))).collect();
-    let producer = {
-        let client = client.clone();
-        tokio::spawn(async move {
-            for (number, runs_ms) in drafts {
-                let payload = format!(r#"{{"number":{number},"runs_ms":{runs_ms}}}"#);
-                client
-                    .enqueue_raw(names.0.clone(), names.1.clone(), payload)
-                    .id(number.to_string())
-                    .await
-                    .unwrap();
+    let drafts = Arc::new(Mutex::new(drafts.into_iter()));
+    let producers: JoinSet<()> = (0..PRODUCERS)
+        .map(|_| {
+            let (client, names, drafts) = (client.clone(), names.clone(), Arc::clone(&drafts));
+            async move {
+                let next = || drafts.lock().unwrap().next();
+                while let Some((number, runs_ms)) = next() {
+                    let payload = format!(r#"{{"number":{number},"runs_ms":{runs_ms}}}"#);
+                    client
+                        .enqueue_raw(names.0.clone(), names.1.clone(), payload)
+                        .id(number.to_string())
+                        .await
+                        .unwrap();
+                }
             }
         })
-    };
+        .collect();
+    let producer = tokio::spawn(producers.join_all());
 
     let started = Instant::now();
     let (mut kill_at, mut stop_at) = (Duration::from_secs(2), Duration::from_secs(3));
