@@ -20,6 +20,8 @@ local MOST_LEASED = 1000
 local worker, token, groups = ARGV[2], ARGV[3], tonumber(ARGV[5])
 local ask = math.min(tonumber(ARGV[4]), MOST_LEASED)
 local FIRST, OTHER_FIELDS = 6, 6
+-- Outcomes after which a job would run again.
+local GOES_ON = { retry = true, snooze = true, hand_back = true, suspend = true }
 local SETTINGS = { 'paused', 'keep_completed', 'keep_cancelled', 'keep_dead', 'concurrency',
   'rate_interval', 'rate_burst', 'rate_full_at', 'turns' }
 local PROMOTE_AT_ONCE, OPEN_KEYS_AT_ONCE = 500, 200
@@ -104,7 +106,7 @@ local function settle(kind, id, lease_token, delay, attempts, detail)
   end
   -- Asked to end while it ran: it is not tried again, whatever became of the attempt.
   local reason = take_cancellation(id, lease_token)
-  if reason and (kind == 'retry' or kind == 'snooze' or kind == 'hand_back' or kind == 'suspend') then
+  if reason and GOES_ON[kind] then
     kind, detail = 'cancel', end_of(CANCELLED, now, reason)
   end
   if attempts ~= '' then
@@ -264,4 +266,5 @@ local more = call('EXISTS', ready, ranked, ring) > 0 and 1 or 0
 if more == 1 and code == 'ok' and not limited then
   wake_one()
 end
-return { now, code, tonumber(call('HGET', held, worker) or 0), next_in, more, found[1], found[2], found[3], found[4], stale }
+local holds = tonumber(call('HGET', held, worker) or 0)
+return { now, code, holds, next_in, more, found[1], found[2], found[3], found[4], stale }

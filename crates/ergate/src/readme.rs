@@ -1,2 +1,3 @@
-//! The snippets of README.md, compiled as documentation tests.
+//! The snippets of README.md and of the guides, compiled as documentation tests.
 #![doc = include_str!("../../../README.md")]
+#![doc = include_str!("../../../docs/functions.md")]

@@ -126,7 +126,7 @@ impl Client {
                     Ok(ready.draft)
                 })
                 .collect::<Result<Vec<_>, Error>>()?;
-            let batcher = self.batcher(&kept.spec.target.queue()?);
+            let batcher = self.batcher(&kept.spec.target.queue());
             batcher.submit_numbered(&drafts, &producer, last.number).await?;
         }
         Ok(())

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::value::RawValue;
 
 use super::{CatchUp, Cron, Every, JobTarget, Origin, Overlap, Recurrence, ScheduleSpec, Target, Zone};
-use crate::{Error, Job, JobName, JobOptions, Priority, QueueName, ScheduleName};
+use crate::{Error, FunctionName, Job, JobName, JobOptions, Priority, QueueName, ScheduleName};
 
 /// A schedule about to be declared: when, what, and what becomes of times that were missed or overlap.
 ///
@@ -125,7 +125,7 @@ impl Schedule {
 
     /// Starts a run of a durable function, with an event `ergate/scheduled.timer`.
     pub fn function(self, name: impl Into<String>) -> Self {
-        let target = JobName::new(name.into()).map(Target::Function);
+        let target = FunctionName::new(name.into()).map(Target::Function);
         Self { target: Some(target), ..self }
     }
 

@@ -88,7 +88,7 @@ impl ScheduleSpec {
         };
         match problem {
             Some(problem) => Err(Error::Schedule { name: name.to_string(), problem }),
-            None => self.target.queue().map(drop),
+            None => Ok(()),
         }
     }
 }

@@ -234,7 +234,7 @@ impl ScheduleState {
             self.last = Some(Started {
                 nominal: start.nominal,
                 at: now,
-                queue: spec.target.queue()?,
+                queue: spec.target.queue(),
                 job: spec.target.id(name, at(start.nominal))?,
             });
         }

@@ -3,10 +3,12 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{json, value::RawValue};
-use sha2::{Digest, Sha256};
 
 use super::Recurrence;
-use crate::{Error, JobId, JobName, JobOptions, Priority, QueueName, ScheduleName};
+use crate::{
+    Error, EventId, EventName, EventRecord, FunctionName, JobId, JobName, JobOptions, Priority, QueueName,
+    RunInput, ScheduleName,
+};
 
 /// What a schedule starts.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -15,7 +17,7 @@ pub enum Target {
     /// A job, always with the same payload.
     Job(Box<JobTarget>),
     /// A run of a durable function, with a made-up event `ergate/scheduled.timer`.
-    Function(JobName),
+    Function(FunctionName),
 }
 
 /// A job as a schedule starts it.
@@ -54,28 +56,23 @@ pub struct Starting {
     pub job: JobTarget,
 }
 
-/// What the queue of a function begins with.
-const FUNCTION_QUEUE: &str = "fn/";
 /// The event a function is started with by a schedule.
 const TIMER: &str = "ergate/scheduled.timer";
 
 impl Target {
     /// The queue of what is started.
-    ///
-    /// # Errors
-    /// [`Error::Name`] if the name of the function is too long for one of a queue.
-    pub fn queue(&self) -> Result<QueueName, Error> {
+    pub fn queue(&self) -> QueueName {
         match self {
-            Self::Job(job) => Ok(job.queue.clone()),
-            Self::Function(name) => QueueName::new(format!("{FUNCTION_QUEUE}{name}")),
+            Self::Job(job) => job.queue.clone(),
+            Self::Function(name) => name.queue(),
         }
     }
 
     /// The name of what is started: of the job, or of the function.
-    pub fn name(&self) -> &JobName {
+    pub fn name(&self) -> &str {
         match self {
-            Self::Job(job) => &job.name,
-            Self::Function(name) => name,
+            Self::Job(job) => job.name.as_str(),
+            Self::Function(name) => name.as_str(),
         }
     }
 
@@ -90,14 +87,17 @@ impl Target {
     fn id_from(&self, occasion: &str, at: Timestamp) -> Result<JobId, Error> {
         match self {
             Self::Job(_) => JobId::new(occasion),
-            Self::Function(name) => JobId::new(run_id(occasion, at, name)),
+            Self::Function(name) => {
+                let ms = u64::try_from(at.as_millisecond()).unwrap_or(0);
+                Ok(EventId::new(occasion)?.run_id(ms, name))
+            }
         }
     }
 
     /// What `schedule` starts for the time `nominal`, which was to be done at `due`.
     ///
     /// # Errors
-    /// As [`queue`](Self::queue) and [`id`](Self::id).
+    /// As [`id`](Self::id).
     pub fn starting(
         &self,
         schedule: &ScheduleName,
@@ -135,9 +135,9 @@ impl Target {
         let job = match self {
             Self::Job(job) => job.as_ref().clone(),
             Self::Function(name) => JobTarget {
-                queue: self.queue()?,
-                name: name.clone(),
-                payload: timer(schedule, recurrence, occasion, nominal, due),
+                queue: name.queue(),
+                name: name.job(),
+                payload: timer(schedule, recurrence, occasion, nominal, due)?,
                 version: first_version(),
                 priority: Priority::default(),
                 options: JobOptions::default(),
@@ -160,26 +160,22 @@ fn timer(
     occasion: &str,
     nominal: Timestamp,
     due: Timestamp,
-) -> Box<RawValue> {
-    let input = json!({
-        "events": [{
-            "id": occasion,
-            "name": TIMER,
-            "data": { "schedule": schedule, "cron": recurrence.text(), "scheduledAt": nominal.to_string(), "fireAt": due.to_string() },
-            "ts": nominal.as_millisecond(),
-        }],
-    });
-    serde_json::value::to_raw_value(&input).expect("names and times always serialise")
-}
-
-/// The id of the run an event starts: ten characters of the event's time, sixteen of a hash of event and function.
-fn run_id(event: &str, at: Timestamp, function: &JobName) -> String {
-    const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
-    let hash = Sha256::digest(format!("{event}\n{function}"));
-    let hash = hash[..10].iter().fold(0_u128, |bits, byte| (bits << 8) | u128::from(*byte));
-    let time = u128::try_from(at.as_millisecond()).unwrap_or(0);
-    let bits = (time << 80) | hash;
-    (0..26).rev().map(|place| char::from(ALPHABET[(bits >> (5 * place)) as usize & 31])).collect()
+) -> Result<Box<RawValue>, Error> {
+    let event = EventRecord {
+        id: EventId::new(occasion)?,
+        name: EventName::new(TIMER)?,
+        data: json!({
+            "schedule": schedule,
+            "cron": recurrence.text(),
+            "scheduledAt": nominal.to_string(),
+            "fireAt": due.to_string(),
+        }),
+        user: None,
+        ts: u64::try_from(nominal.as_millisecond()).unwrap_or(0),
+        v: None,
+    };
+    let input = RunInput::of(event);
+    Ok(serde_json::value::to_raw_value(&input).expect("names and times always serialise"))
 }
 
 #[cfg(test)]
@@ -224,7 +220,7 @@ mod tests {
 
     #[test]
     fn a_run_has_an_id_of_26_characters_that_begins_with_its_time() {
-        let function = Target::Function(JobName::new("cleanup").unwrap());
+        let function = Target::Function(FunctionName::new("cleanup").unwrap());
         let id = |schedule: &str, time| {
             function.id(&ScheduleName::new(schedule.to_owned()).unwrap(), at(time)).unwrap()
         };
@@ -240,7 +236,7 @@ mod tests {
 
     #[test]
     fn a_function_is_started_with_a_timer_event() {
-        let function = Target::Function(JobName::new("cleanup").unwrap());
+        let function = Target::Function(FunctionName::new("cleanup").unwrap());
         let recurrence =
             Recurrence::Cron { cron: "0 3 * * *".parse().unwrap(), zone: super::super::Zone::utc() };
         let (nominal, due) = (at("2026-11-22T03:00:00Z"), at("2026-11-22T03:00:07Z"));
@@ -259,7 +255,7 @@ mod tests {
                     "schedule": "nightly", "cron": "0 3 * * *",
                     "scheduledAt": "2026-11-22T03:00:00Z", "fireAt": "2026-11-22T03:00:07Z",
                 },
-            }] })
+            }], "version": 0 })
         );
     }
 }

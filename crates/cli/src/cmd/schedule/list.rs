@@ -32,7 +32,7 @@ pub(super) async fn run(client: &Client, output: Output) -> anyhow::Result<()> {
         table.row([
             view.name.as_str().into(),
             view.spec.recurrence.describe().into(),
-            view.spec.target.name().as_str().into(),
+            view.spec.target.name().into(),
             next,
             Cell::styled(last.map(|last| clock.brief(last.at)).unwrap_or_default(), DIM),
             match (view.last_job, last) {
