@@ -113,7 +113,9 @@ macro_rules! examples {
 examples! {
     cancel
     delays_and_priorities
+    durable_function
     enqueue_and_work
+    keys
     limits
     payload_versions
     progress_and_results

@@ -392,9 +392,19 @@ impl ByHand {
                 _ => call.push(&settle.detail),
             }
         }
-        type Reply =
-            (u64, String, u64, i64, u64, Vec<String>, Vec<Vec<u8>>, Vec<Option<String>>, Vec<String>);
-        let (_, code, held, next, more, ids, records, tries, stale): Reply = self.run(&call).await;
+        type Reply = (
+            u64,
+            String,
+            u64,
+            i64,
+            u64,
+            Vec<String>,
+            Vec<Vec<u8>>,
+            Vec<Option<String>>,
+            Vec<Option<u32>>,
+            Vec<String>,
+        );
+        let (_, code, held, next, more, ids, records, tries, _, stale): Reply = self.run(&call).await;
         let leased = ids
             .into_iter()
             .zip(records)
