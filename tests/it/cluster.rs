@@ -31,7 +31,9 @@ const MODULES: [&str; 17] = [
 ];
 
 /// Tests that look into their one server besides.
-const ONE_SERVER: [&str; 15] = [
+const ONE_SERVER: [&str; 17] = [
+    "runs::faults::a_record_that_never_arrived_is_sent_again",
+    "runs::faults::a_step_whose_record_was_written_and_its_reply_lost_is_written_once",
     "concurrent_enqueues_share_round_trips",
     "concurrent_sends_share_round_trips",
     "an_event_whose_reply_was_lost_is_kept_once_under_the_same_id",
