@@ -18,6 +18,8 @@ mod entities;
 mod organizations;
 pub(crate) mod seed;
 
+pub(crate) use organizations::Subscription;
+
 /// How long a call waits for another process that writes.
 const BUSY: Duration = Duration::from_secs(10);
 /// Each is a thread.
@@ -64,23 +66,29 @@ impl Database {
     }
 
     pub(crate) async fn user(&self, id: &str) -> anyhow::Result<User> {
-        let found: Option<(String, String)> =
-            sqlx::query_as("select name, email from users where id = ?").bind(id).fetch_optional(&self.pool).await?;
+        let found: Option<(String, String)> = sqlx::query_as("select name, email from users where id = ?")
+            .bind(id)
+            .fetch_optional(&self.pool)
+            .await?;
         let (name, email) = found.with_context(|| format!("there is no user {id}"))?;
         Ok(User { id: id.to_owned(), name, email })
     }
 
     /// Whether somebody did something since then.
     pub(crate) async fn was_active(&self, user: &str, since: Timestamp) -> anyhow::Result<bool> {
-        let at: Option<(i64,)> =
-            sqlx::query_as("select active_at from users where id = ?").bind(user).fetch_optional(&self.pool).await?;
+        let at: Option<(i64,)> = sqlx::query_as("select active_at from users where id = ?")
+            .bind(user)
+            .fetch_optional(&self.pool)
+            .await?;
         Ok(at.is_some_and(|(at,)| at >= since.as_millisecond()))
     }
 
     /// Those who want a report each day.
     pub(crate) async fn users_with_reports(&self) -> anyhow::Result<Vec<User>> {
         let rows: Vec<(String, String, String)> =
-            sqlx::query_as("select id, name, email from users where reports_enabled order by id").fetch_all(&self.pool).await?;
+            sqlx::query_as("select id, name, email from users where reports_enabled order by id")
+                .fetch_all(&self.pool)
+                .await?;
         Ok(rows.into_iter().map(|(id, name, email)| User { id, name, email }).collect())
     }
 

@@ -61,8 +61,12 @@ impl Template {
     fn text(self, name: &str) -> String {
         let body = match self {
             Self::Welcome => "Your account is ready. We are glad that you are here.",
-            Self::GettingStartedTips => "Invite your team, connect your first integration, and have a report made.",
-            Self::Reengagement => "You have not been back for a while. Answer this mail, and somebody will help you.",
+            Self::GettingStartedTips => {
+                "Invite your team, connect your first integration, and have a report made."
+            }
+            Self::Reengagement => {
+                "You have not been back for a while. Answer this mail, and somebody will help you."
+            }
             Self::Campaign => "Reports are twice as fast, and trips can be shared.",
         };
         format!("Hello {name},\n\n{body}\n\nAcme\n")

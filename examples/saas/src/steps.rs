@@ -88,7 +88,10 @@ mod tests {
     fn a_shortened_sleep_is_still_one_and_never_longer_than_it_was() {
         let fast = Pace { factor: 1e-6 };
 
-        assert_eq!(fast.of(Duration::from_hours(72)), Duration::from_millis(259).max(Duration::from_micros(259_200)));
+        assert_eq!(
+            fast.of(Duration::from_hours(72)),
+            Duration::from_millis(259).max(Duration::from_micros(259_200))
+        );
         assert_eq!(fast.of(Duration::from_secs(45)), Pace::SHORTEST);
         assert_eq!(fast.of(Duration::from_millis(5)), Duration::from_millis(5));
         assert_eq!(Pace::REAL.of(Duration::from_hours(24)), Duration::from_hours(24));

@@ -15,7 +15,10 @@ impl Database {
     }
 
     pub(crate) async fn entity_is_processing(&self, entity: &str) -> anyhow::Result<()> {
-        sqlx::query("update entities set status = 'processing' where id = ?").bind(entity).execute(&self.pool).await?;
+        sqlx::query("update entities set status = 'processing' where id = ?")
+            .bind(entity)
+            .execute(&self.pool)
+            .await?;
         Ok(())
     }
 

@@ -26,7 +26,9 @@ impl Database {
     /// Those whose integrations are kept up to date.
     pub(crate) async fn synced_organizations(&self) -> anyhow::Result<Vec<String>> {
         let ids: Vec<(String,)> =
-            sqlx::query_as("select id from organizations where sync_enabled order by id").fetch_all(&self.pool).await?;
+            sqlx::query_as("select id from organizations where sync_enabled order by id")
+                .fetch_all(&self.pool)
+                .await?;
         Ok(ids.into_iter().map(|(id,)| id).collect())
     }
 
@@ -49,7 +51,10 @@ impl Database {
         )
         .fetch_all(&self.pool)
         .await?;
-        Ok(rows.into_iter().map(|(id, organization, cents)| Subscription { id, organization, cents }).collect())
+        Ok(rows
+            .into_iter()
+            .map(|(id, organization, cents)| Subscription { id, organization, cents })
+            .collect())
     }
 
     /// Takes over what the payment provider says, and returns how many of its subscriptions are known here.

@@ -5,8 +5,12 @@ use jiff::{SignedDuration, Timestamp};
 use super::Database;
 
 /// Id, name, whether its integrations are kept up to date.
-const ORGANIZATIONS: [(&str, &str, bool); 4] =
-    [("acacia", "Acacia", true), ("birch", "Birch", true), ("cedar", "Cedar", true), ("dogwood", "Dogwood", false)];
+const ORGANIZATIONS: [(&str, &str, bool); 4] = [
+    ("acacia", "Acacia", true),
+    ("birch", "Birch", true),
+    ("cedar", "Cedar", true),
+    ("dogwood", "Dogwood", false),
+];
 /// Id, organization, name, whether a report is wanted each day, days since the last visit.
 const USERS: [(&str, &str, &str, bool, i64); 5] = [
     ("ada", "acacia", "Ada", true, 0),
@@ -81,7 +85,7 @@ impl Database {
         for day in 0..4 {
             sqlx::query("insert or ignore into sessions values (?, 'ada', ?)")
                 .bind(format!("{prefix}-{day}"))
-                .bind(days_before(now, day - 1) + 1)
+                .bind((now + SignedDuration::from_hours(12 - 24 * day)).as_millisecond())
                 .execute(&self.pool)
                 .await?;
         }
@@ -93,7 +97,10 @@ impl Database {
         let mut transaction = self.pool.begin_with("begin immediate").await?;
         for day in 0..100 {
             let at = days_before(now, day) - 1;
-            sqlx::query("insert into logs (at, line) values (?, 'started')").bind(at).execute(&mut *transaction).await?;
+            sqlx::query("insert into logs (at, line) values (?, 'started')")
+                .bind(at)
+                .execute(&mut *transaction)
+                .await?;
             for (organization, ..) in ORGANIZATIONS {
                 sqlx::query("insert into audit_logs (organization_id, at, action) values (?, ?, ?)")
                     .bind(organization)
