@@ -17,7 +17,7 @@ mod events;
 mod functions;
 mod ledger;
 mod mail;
-
+mod once;
 mod partners;
 mod pdf;
 mod send;
@@ -49,12 +49,14 @@ enum Command {
     },
     /// Sends an event of this service; data without a required field is refused.
     Send(send::SendOptions),
+    /// Starts every function once and checks all that came of it; with --kill, while workers are killed.
+    Once(once::OnceOptions),
 }
 
 #[tokio::main]
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let quiet = matches!(arguments.command, Command::Send(_));
+    let quiet = matches!(arguments.command, Command::Once(_) | Command::Send(_));
     tracing_subscriber::fmt()
         .with_env_filter(filter(if quiet { "warn" } else { "info" }))
         .with_writer(std::io::stderr)
@@ -80,6 +82,7 @@ async fn run(Arguments { places, command }: Arguments) -> anyhow::Result<ExitCod
             worker::worker(places.client().await?, app, &options).run_until(shutdown_signal()).await?;
         }
         Command::Send(options) => send::send(&places, &options).await?,
+        Command::Once(options) => return once::once(&places, &options).await,
     }
     Ok(ExitCode::SUCCESS)
 }

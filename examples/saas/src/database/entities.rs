@@ -41,6 +41,7 @@ impl Database {
     }
 
     /// Status, result and error of an entity.
+    #[cfg(test)]
     pub(crate) async fn entity(
         &self,
         entity: &str,
