@@ -34,7 +34,7 @@ fn greet(places: &Places, partners: &Server) -> anyhow::Result<()> {
         std::io::stdout(),
         "\n  All functions are up. In another terminal:
 
-  export    REDIS_URL={redis} ERGATE_URL={redis}
+  first     export REDIS_URL={redis}
   send      target/debug/saas send trip/confirmed '{{ \"tripId\": \"t1\", \"driverId\": \"bob\",
               \"passengerId\": \"ada\", \"destination\": \"Delft\" }}'         prints the event's id
             target/debug/saas send trip/confirmed '{{}}'           is refused, and says what is missing

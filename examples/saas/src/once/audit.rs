@@ -44,7 +44,7 @@ pub(crate) async fn audit(
         let mut problems = Vec::new();
         check_end(played, &view, places, &mut problems);
         check_journal(played, &journal, &mut problems);
-        let again = check_bodies(played, &lines, kills, &mut problems);
+        let again = check_bodies(&played.scene.bodies().collect::<Vec<_>>(), &lines, kills, &mut problems);
         findings.rows.push(Row {
             function: played.scene.function,
             what: played.scene.what,
@@ -104,19 +104,18 @@ fn check_journal(played: &Played, journal: &Journal, problems: &mut Vec<String>)
 }
 
 /// Each body once, in order; again only if its worker was killed before Ergate heard of it. Returns how many ran again.
-fn check_bodies(played: &Played, lines: &[&Line], kills: &[Kill], problems: &mut Vec<String>) -> usize {
+fn check_bodies(bodies: &[&str], lines: &[&Line], kills: &[Kill], problems: &mut Vec<String>) -> usize {
     let mut order = Vec::new();
     for line in lines.iter().filter(|line| line.what == Moment::Began) {
         if order.last() != Some(&line.step.as_str()) {
             order.push(line.step.as_str());
         }
     }
-    let bodies: Vec<_> = played.scene.bodies().collect();
     if order != bodies {
         problems.push(format!("its bodies ran in the order {order:?}, not {bodies:?}"));
     }
     let mut again = 0;
-    for body in bodies {
+    for &body in bodies {
         let begun: Vec<_> =
             lines.iter().filter(|line| line.step == body && line.what == Moment::Began).collect();
         let Some((last, before)) = begun.split_last() else { continue };
@@ -179,4 +178,70 @@ async fn check_effects(
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+
+    /// Lines of one run: step, worker, second, moment.
+    fn ledger(lines: &[(&str, u32, i64, Moment)]) -> Vec<Line> {
+        let line = |&(step, pid, second, what): &(&str, u32, i64, Moment)| Line {
+            run: "r".to_owned(),
+            step: step.to_owned(),
+            attempt: 1,
+            pid,
+            at: Timestamp::from_second(second).unwrap(),
+            what,
+        };
+        lines.iter().map(line).collect()
+    }
+
+    fn check(lines: &[(&str, u32, i64, Moment)], kills: &[(u32, i64)]) -> (usize, Vec<String>) {
+        let (lines, mut problems) = (ledger(lines), Vec::new());
+        let kill = |&(pid, at): &(u32, i64)| Kill { pid, at: Timestamp::from_second(at).unwrap() };
+        let kills: Vec<_> = kills.iter().map(kill).collect();
+        let again = check_bodies(&["a", "b"], &lines.iter().collect::<Vec<_>>(), &kills, &mut problems);
+        (again, problems)
+    }
+
+    #[test]
+    fn a_body_may_run_again_after_its_worker_was_killed_in_it_and_not_otherwise() {
+        use Moment::{Began, Worked};
+        let twice = [
+            ("a", 1, 1, Began),
+            ("a", 2, 5, Began),
+            ("a", 2, 6, Worked),
+            ("b", 2, 7, Began),
+            ("b", 2, 8, Worked),
+        ];
+        let went_on = [
+            ("a", 1, 1, Began),
+            ("a", 1, 2, Worked),
+            ("b", 1, 3, Began),
+            ("a", 2, 5, Began),
+            ("a", 2, 6, Worked),
+            ("b", 2, 7, Began),
+            ("b", 2, 8, Worked),
+        ];
+
+        assert_eq!(check(&twice, &[(1, 3)]), (1, Vec::new()));
+        assert_eq!(check(&twice, &[]).1.len(), 1, "nobody was killed");
+        assert_eq!(check(&twice, &[(1, 0)]).1.len(), 1, "it was killed before");
+        let problems = check(&went_on, &[(1, 4)]).1;
+        assert!(problems.iter().any(|problem| problem.starts_with("step a ran again")), "{problems:?}");
+    }
+
+    #[test]
+    fn a_body_that_is_missing_or_out_of_order_or_never_ended_is_found() {
+        use Moment::{Began, Worked};
+
+        assert!(!check(&[("a", 1, 1, Began), ("a", 1, 2, Worked)], &[]).1.is_empty());
+        let swapped = [("b", 1, 1, Began), ("b", 1, 2, Worked), ("a", 1, 3, Began), ("a", 1, 4, Worked)];
+        assert!(!check(&swapped, &[]).1.is_empty());
+        let unended = [("a", 1, 1, Began), ("a", 1, 2, Worked), ("b", 1, 3, Began)];
+        assert!(!check(&unended, &[]).1.is_empty());
+    }
 }

@@ -88,6 +88,9 @@ impl Round {
             played = plot => played?,
             trouble = trouble => bail!(trouble.err().unwrap_or_else(|| anyhow::anyhow!("the kills ended"))),
         };
+        // One that was started a moment ago could not yet be told to stop in order.
+        self.until("the workers are listed", async || Ok(fleet.are_listed(&client).await?.then_some(())))
+            .await?;
         fleet.stop().await?;
 
         let ledger = Ledger::read(&self.places.ledger())?;
