@@ -100,5 +100,13 @@ mod tests {
     #[test]
     fn the_arguments_are_put_together_as_clap_wants_them() {
         Arguments::command().debug_assert();
+        for line in [
+            "serve",
+            "worker --partners http://localhost:1",
+            "send trip/confirmed {}",
+            "once --kill --seed 7",
+        ] {
+            Arguments::try_parse_from(["saas"].into_iter().chain(line.split(' '))).unwrap();
+        }
     }
 }

@@ -11,15 +11,15 @@ use crate::app::Places;
 #[derive(Debug, clap::Args)]
 pub(crate) struct SendOptions {
     /// Its name, such as trip/confirmed.
-    name: String,
-    /// Its data, as JSON.
+    event: String,
+    /// Its data.
     #[arg(default_value = "{}")]
-    data: String,
+    json: String,
 }
 
 pub(crate) async fn send(places: &Places, options: &SendOptions) -> anyhow::Result<()> {
-    let data: Value = serde_json::from_str(&options.data).context("the data is no JSON")?;
-    let receipt = places.client().await?.send_raw(&options.name, data).await?;
+    let data: Value = serde_json::from_str(&options.json).context("the data is no JSON")?;
+    let receipt = places.client().await?.send_raw(&options.event, data).await?;
     writeln!(std::io::stdout(), "{}", receipt.id)?;
     Ok(())
 }

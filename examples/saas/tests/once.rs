@@ -14,7 +14,7 @@ fn once(arguments: &[&str]) -> String {
         .env("REDIS_URL", redis.url())
         .env("SAAS_DATA", &data)
         .output()
-        .unwrap();
+        .expect("the program starts");
 
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     let complaints = String::from_utf8_lossy(&output.stderr);
