@@ -31,9 +31,6 @@ pub const LONGEST_SLEEP: std::time::Duration = std::time::Duration::from_secs(36
 pub struct RunInput {
     /// What started it: one event, or several as a batch.
     pub events: Vec<EventRecord>,
-    /// The run that invoked it and waits for its result.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub parent: Option<Parent>,
     /// The version of the function when it was started; 0 if nobody said.
     #[serde(default)]
     pub version: u32,
@@ -42,11 +39,11 @@ pub struct RunInput {
 impl RunInput {
     /// A run that is started by this.
     pub fn of(event: EventRecord) -> Self {
-        Self { events: vec![event], parent: None, version: 0 }
+        Self { events: vec![event], version: 0 }
     }
 }
 
-/// A run that waits for the result of another.
+/// A run that waits for the result of another run or job.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Parent {
     /// The queue of its function.

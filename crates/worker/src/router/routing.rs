@@ -232,11 +232,7 @@ async fn start(
             let jobs: EnqueueAll = runs
                 .iter()
                 .map(|(place, run, version)| {
-                    let input = RunInput {
-                        events: vec![arrived[*place].record.clone()],
-                        parent: None,
-                        version: *version,
-                    };
+                    let input = RunInput { events: vec![arrived[*place].record.clone()], version: *version };
                     let name =
                         JobName::new(function.as_str().to_owned()).expect("functions are named as jobs are");
                     client

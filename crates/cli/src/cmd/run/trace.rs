@@ -135,6 +135,9 @@ fn outcome(last: &Entry, clock: Clock) -> (&'static str, anstyle::Style, String)
         }
         Op::Failed { failure, .. } => ("failed", RED, failure.message.clone()),
         Op::Wait { event, due, .. } => ("waiting", DIM, format!("for {event} until {}", clock.full(*due))),
+        Op::Invoke { queue, job, due } => {
+            ("invoked", DIM, format!("{queue} {job}, waiting until {}", clock.full(*due)))
+        }
         Op::Sleep { due } => ("sleep", DIM, format!("until {}", clock.full(*due))),
         Op::Resolved { with, .. } => match with {
             Resolution::Event(event) => ("came", GREEN, format!("{} {}", event.name, event.id)),
