@@ -9,10 +9,12 @@ use crate::{EventRecord, JobId, QueueName};
 
 mod entry;
 mod journal;
+mod recorded;
 mod state;
 
 pub use entry::{Entry, Op, Resolution};
 pub use journal::{Journal, entry_field};
+pub use recorded::RecordedRun;
 pub use state::RunState;
 
 /// The most entries of a run's journal; a step takes one, and one more for each attempt that failed or for its resolution.

@@ -1,0 +1,22 @@
+//! Runs that are recorded, to be replayed in tests.
+
+use ergate::{run::RecordedRun, testing::Replay};
+
+use super::*;
+
+#[tokio::test]
+async fn a_run_is_recorded_as_it_stands_and_replayed_without_redis() {
+    let story = Story::begin().await;
+    let shared = Shared::default();
+    let worker = worker(&story, &shared, Function::new("onboard", onboard));
+    let run = start(&story, "onboard").await;
+    run.result::<u64>(DEADLINE).await.unwrap();
+    worker.stop().await;
+
+    let recorded = RecordedRun::from_json(&run.recorded().await.unwrap().to_json()).unwrap();
+
+    assert_eq!((recorded.state, recorded.entries.len()), (RunState::Completed, 3));
+    let replay = Replay::of(Function::new("onboard", onboard), shared.clone(), recorded);
+    replay.check().await.unwrap();
+    assert_eq!(shared.did.all(), ["welcome", "tips"], "the replay did nothing");
+}
