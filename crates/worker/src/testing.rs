@@ -187,8 +187,13 @@ impl<S: Send + Sync + 'static> TestRun<S> {
             due_at: self.begins_at,
             version: 1,
             options: JobOptions::default(),
-            payload: serde_json::to_vec(&RunInput { events: self.events, parent: None, version: 0 })
-                .expect("events are JSON"),
+            payload: serde_json::to_vec(&RunInput {
+                events: self.events,
+                parent: None,
+                version: 0,
+                rerun_of: None,
+            })
+            .expect("events are JSON"),
         };
         let queue = name.queue();
         let keys = client.keys(&queue);

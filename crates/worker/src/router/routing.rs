@@ -236,6 +236,7 @@ async fn start(
                         events: vec![arrived[*place].record.clone()],
                         parent: None,
                         version: *version,
+                        rerun_of: None,
                     };
                     let name =
                         JobName::new(function.as_str().to_owned()).expect("functions are named as jobs are");
