@@ -61,10 +61,23 @@ impl Client {
     /// # Errors
     /// Errors of the connection.
     pub async fn function_views(&self) -> Result<Vec<FunctionView>, Error> {
+        self.views_of(|_| true).await
+    }
+
+    /// One function; `None` if it was never declared and never had a run.
+    ///
+    /// # Errors
+    /// Errors of the connection.
+    pub async fn function_view(&self, name: &FunctionName) -> Result<Option<FunctionView>, Error> {
+        Ok(self.views_of(|known| known == name).await?.pop())
+    }
+
+    async fn views_of(&self, meant: impl Fn(&FunctionName) -> bool) -> Result<Vec<FunctionView>, Error> {
         let declared = self.functions().await?;
         let queues = self.queues().await?;
         let mut names: Vec<FunctionName> = queues.iter().filter_map(FunctionName::of_queue).collect();
         names.extend(declared.keys().cloned());
+        names.retain(meant);
         names.sort();
         names.dedup();
         let (workers, schedules) = tokio::try_join!(self.workers(), self.schedules())?;
@@ -93,16 +106,6 @@ impl Client {
             }
         });
         futures_util::future::try_join_all(views).await
-    }
-
-    /// One function; `None` if it was never declared and never had a run.
-    ///
-    /// # Errors
-    /// Errors of the connection.
-    pub async fn function_view(&self, name: &FunctionName) -> Result<Option<FunctionView>, Error> {
-        let mut views = self.function_views().await?;
-        views.retain(|view| view.name == *name);
-        Ok(views.pop())
     }
 
     async fn last_run(&self, function: &FunctionName) -> Result<Option<RunView>, Error> {

@@ -124,7 +124,11 @@ impl Runs {
         self.only(&[RunState::Failed], "replayed")
     }
 
-    fn going_on(&self) -> Result<Self, Error> {
+    /// Those of them that have not ended.
+    ///
+    /// # Errors
+    /// [`Error::Option`] if the filter means ended runs only.
+    pub fn going_on(&self) -> Result<Self, Error> {
         self.only(&[RunState::Queued, RunState::Running, RunState::Suspended], "cancelled")
     }
 
