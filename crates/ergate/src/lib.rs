@@ -63,8 +63,8 @@ pub use ergate_client::{
 pub use ergate_shared::{
     Backoff, Condition, DEFAULT_PAYLOAD_LIMIT, Event, EventId, EventName, EventPattern, EventRecord,
     FailureKind, FailureRecord, FunctionName, FunctionSpec, Jitter, Job, JobId, JobName, JobOptions,
-    JobRecord, JobState, Key, KeyName, Lane, Namespace, OnExhausted, Priority, QueueName, RunInput, Schedule,
-    ScheduleName, Tries, Trigger, UniqueScope, WaitRef, WorkerId, duration, run,
+    JobRecord, JobState, Key, KeyName, Lane, Namespace, OnExhausted, Priority, QueueName, RerunOf, RunInput,
+    Schedule, ScheduleName, Tries, Trigger, UniqueScope, WaitRef, WorkerId, duration, run,
     schedule::{CatchUp, Cron, Every, Overlap, Recurrence, Zone},
     stock,
 };
