@@ -4,6 +4,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Event, EventPattern, EventRecord, FunctionName, JobName, QueueName, RunInput};
 
+mod tick;
+
+pub use tick::{EventOrTick, Tick};
+
 /// A function as it is declared: what it is called and what starts it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct FunctionSpec {

@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use ergate_shared::{
     Backoff, Expression, FailureKind, FunctionInput, FunctionName, FunctionSpec, JobRecord, OnExhausted,
-    RunInput, Trigger, function::LONGEST_FUNCTION_NAME,
+    RunInput, Schedule, Trigger, function::LONGEST_FUNCTION_NAME, schedule::Cron,
 };
 
 use crate::{
@@ -51,6 +51,8 @@ pub struct Function<S = ()> {
     name: String,
     /// What starts it: names or patterns of events, each with an expression that must be true.
     triggers: Vec<(String, Option<String>)>,
+    /// Cron expressions, each with its zone before it if it has one.
+    crons: Vec<String>,
     retries: u32,
     backoff: Backoff,
     timeout: Duration,
@@ -78,6 +80,7 @@ impl<S: Send + Sync + 'static> Function<S> {
         Self {
             name: name.to_owned(),
             triggers: H::Input::event().map(|name| (name.to_owned(), None)).into_iter().collect(),
+            crons: Vec::new(),
             retries: RETRIES,
             backoff: Backoff::default(),
             timeout: TIMEOUT,
@@ -106,6 +109,24 @@ impl<S: Send + Sync + 'static> Function<S> {
             *condition = Some(expression.to_owned());
         }
         self
+    }
+
+    /// Starts it at the times of a [`Cron`] expression, which may begin with its zone:
+    /// `TZ=Europe/Berlin 0 3 * * *`; default zone UTC. What the function takes first is a [`Tick`](ergate_shared::Tick), or an
+    /// [`EventOrTick`](ergate_shared::EventOrTick) if events start it too.
+    ///
+    /// The schedule has the function's name, a second one of the same function `<name>-2` and so on. For one that catches
+    /// up, overlaps or jitters in another way hand [`Worker::schedule`](crate::Worker::schedule) one that starts this function.
+    pub fn cron(mut self, expression: &str) -> Self {
+        self.crons.push(expression.to_owned());
+        self
+    }
+
+    pub(crate) fn schedules(&self) -> impl Iterator<Item = Schedule> {
+        self.crons.iter().enumerate().map(|(place, cron)| {
+            let name = if place == 0 { self.name.clone() } else { format!("{}-{}", self.name, place + 1) };
+            Schedule::cron(name, cron).function(self.name.clone())
+        })
     }
 
     /// Sets how often each step is tried again after it failed, and the code between steps; default 3.
@@ -147,6 +168,11 @@ impl<S: Send + Sync + 'static> Function<S> {
     /// What Redis is told of it.
     pub(crate) fn spec(&self) -> Result<FunctionSpec, ergate_shared::Error> {
         let spec = FunctionSpec::new(FunctionName::new(self.name.clone())?);
+        let spec = self.crons.iter().try_fold(spec, |spec, cron| {
+            let (cron, zone) = Cron::with_zone(cron)?;
+            Ok(spec
+                .trigger(Trigger::Cron { cron: cron.to_string(), zone: zone.map(|zone| zone.to_string()) }))
+        })?;
         self.triggers.iter().try_fold(spec, |spec, (event, condition)| {
             if let Some(expression) = condition {
                 Expression::compile(expression)?;
