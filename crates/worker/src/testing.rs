@@ -188,7 +188,7 @@ impl<S: Send + Sync + 'static> TestRun<S> {
             due_at: self.begins_at,
             version: 1,
             options: JobOptions::default(),
-            payload: serde_json::to_vec(&RunInput { events: self.events, version: 0 })
+            payload: serde_json::to_vec(&RunInput { events: self.events, version: 0, rerun_of: None })
                 .expect("events are JSON"),
         };
         let queue = name.queue();
