@@ -13,6 +13,7 @@ use ergate_shared::{
     Event, EventId, EventName, EventRecord, FunctionName, JobId, JobOptions, JobRecord, Priority, RunInput,
     Tries, duration,
     run::{Entry, Op},
+    schedule::TIMER,
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
@@ -112,6 +113,14 @@ impl<S: Send + Sync + 'static> TestRun<S> {
             v: None,
         });
         self
+    }
+
+    /// Starts it as a schedule of its own name does at this time, which is when the test's clock begins.
+    pub fn tick(mut self, at: jiff::Timestamp) -> Self {
+        let function = self.function.name().to_owned();
+        let data = serde_json::json!({ "schedule": function, "scheduledAt": at.to_string() });
+        self = self.beginning_at(at);
+        self.event_named(TIMER, &data)
     }
 
     /// Lets a step return this instead of running its body.
