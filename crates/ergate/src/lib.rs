@@ -53,17 +53,19 @@
 mod readme;
 
 pub use ergate_client::{
-    ATOMIC_BATCH, Backfilled, Cancelled as CancelRequest, Client, ClientBuilder, DeadLetters, Delivered,
-    Durability, Enqueue, EnqueueAll, Error, EventReceipt, EventView, Events, Filter, JobHandle, JobView,
-    KeyLimit, KeyStats, Limit, OnConflict, Order, Outcome, Page, Queue, QueueSlots, QueueStats, Rate,
-    Reached, Receipt, Redriven, Repairs, Retention, RunHandle, ScheduleHandle, ScheduleView, SendEvent,
-    SendEvents, ServerInfo, SetSchedule, Started, StartedRun, Unique, WaitsFor, WorkerProcess, reconcile,
+    ATOMIC_BATCH, Backfilled, Cancelled as CancelRequest, CancelledRuns, Client, ClientBuilder, DeadLetters,
+    Delivered, Durability, Enqueue, EnqueueAll, Error, EventReceipt, EventView, Events, Filter, FunctionView,
+    JobHandle, JobView, KeyLimit, KeyStats, Limit, OnConflict, Order, Outcome, Page, Queue, QueueSlots,
+    QueueStats, Rate, Reached, Receipt, Redriven, Repairs, Rerun, Retention, RunFilter, RunHandle, RunTrace,
+    RunView, Runs, ScheduleHandle, ScheduleView, SendEvent, SendEvents, ServerInfo, SetSchedule, Started,
+    StartedRun, Unique, WaitsFor, WorkerProcess, reconcile,
 };
 pub use ergate_shared::{
     Backoff, Condition, DEFAULT_PAYLOAD_LIMIT, Event, EventId, EventName, EventOrTick, EventPattern,
     EventRecord, FailureKind, FailureRecord, FunctionName, FunctionSpec, Jitter, Job, JobId, JobName,
     JobOptions, JobRecord, JobState, Key, KeyName, Lane, Namespace, OnExhausted, Priority, QueueName,
-    RunInput, Schedule, ScheduleName, Tick, Tries, Trigger, UniqueScope, WaitRef, WorkerId, duration,
+    RerunOf, RunInput, Schedule, ScheduleName, Tick, Tries, Trigger, UniqueScope, WaitRef, WorkerId,
+    duration,
     function::{FunctionCancelled, FunctionFailed, FunctionFinished},
     run,
     schedule::{CatchUp, Cron, Every, Overlap, Recurrence, Zone},

@@ -8,14 +8,20 @@ use serde::{Deserialize, Serialize};
 use crate::{EventRecord, JobId, QueueName};
 
 mod entry;
+mod fork;
 mod journal;
 mod recorded;
 mod state;
+mod tail;
+mod trace;
 
 pub use entry::{Entry, Op, Resolution};
+pub use fork::{CopiedEntry, before};
 pub use journal::{Journal, entry_field};
 pub use recorded::RecordedRun;
 pub use state::RunState;
+pub use tail::{LastStep, Tail, TailEntry};
+pub use trace::{AttemptTrace, Awaits, Pending, StepKind, StepState, StepTrace, trace};
 
 /// The most entries of a run's journal; a step takes one, and one more for each attempt that failed or for its resolution.
 pub const MOST_ENTRIES: u32 = 20_000;
@@ -36,12 +42,15 @@ pub struct RunInput {
     /// The version of the function when it was started; 0 if nobody said.
     #[serde(default)]
     pub version: u32,
+    /// The run it repeats.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rerun_of: Option<RerunOf>,
 }
 
 impl RunInput {
     /// A run that is started by this.
     pub fn of(event: EventRecord) -> Self {
-        Self { events: vec![event], version: 0 }
+        Self { events: vec![event], version: 0, rerun_of: None }
     }
 }
 
@@ -54,4 +63,14 @@ pub struct Parent {
     pub run: JobId,
     /// The entry of its journal that is open until then.
     pub entry: u32,
+}
+
+/// Which run another one repeats, and from where on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RerunOf {
+    /// Its id; the function is the same.
+    pub run: JobId,
+    /// The first step that is done again, those before it being copied; `None`: everything is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
 }

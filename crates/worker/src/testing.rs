@@ -215,7 +215,7 @@ impl<S: Send + Sync + 'static> TestRun<S> {
         let awaited: Vec<String> = self.waits.expire.iter().chain(targets).cloned().collect();
         let memory = Memory::new(self.begins_at, self.instead, self.waits);
         let (code, defaults) = self.function.into_code(&Arc::new(self.state));
-        let input = RunInput { events: self.events, version: 0 };
+        let input = RunInput { events: self.events, version: 0, rerun_of: None };
         let setting = Setting { client, name, id: JobId::generate(), input, started_at: self.begins_at };
         let mut tries = Tries::default();
         let outcome = loop {

@@ -2,12 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Entry, RunInput, RunState};
-use crate::{Error, FunctionName, JobId};
+use super::{Entry, RerunOf, RunInput, RunState};
+use crate::{Error, EventRecord, FunctionName, JobId};
 
 /// A run as it was recorded: what started it, and its journal.
 ///
-/// As JSON it is what `ergate run show --json` prints, so that a run can become a fixture of a test.
+/// As JSON it is what `ergate run trace --json` prints, so that a run can become a fixture of a test.
 #[derive(Debug, Clone)]
 pub struct RecordedRun {
     /// Its function.
@@ -30,26 +30,24 @@ struct Document {
     function: FunctionName,
     id: JobId,
     state: RunState,
-    job: JobPart,
+    started_at: u64,
+    events: Vec<EventRecord>,
+    version: u32,
+    rerun_of: Option<RerunOf>,
     journal: Vec<Entry>,
 }
 
-#[derive(Serialize, Deserialize)]
-struct JobPart {
-    enqueued_at: u64,
-    payload: RunInput,
-}
-
 impl RecordedRun {
-    /// Reads what [`to_json`](Self::to_json) wrote, or `ergate run show --json` printed.
+    /// Reads what [`to_json`](Self::to_json) wrote, or `ergate run trace --json` printed.
     ///
     /// # Errors
     /// [`Error::Record`] for a text that is no recorded run.
     pub fn from_json(text: &str) -> Result<Self, Error> {
         let document: Document =
             serde_json::from_str(text).map_err(|error| Error::Record(format!("recorded run: {error}")))?;
-        let Document { function, id, state, job, journal } = document;
-        Ok(Self { function, id, state, started_at: job.enqueued_at, input: job.payload, entries: journal })
+        let Document { function, id, state, started_at, events, version, rerun_of, journal } = document;
+        let input = RunInput { events, version, rerun_of };
+        Ok(Self { function, id, state, started_at, input, entries: journal })
     }
 
     /// The run as JSON, to be kept in a file.
@@ -58,9 +56,10 @@ impl RecordedRun {
     /// Never: every part can be written.
     pub fn to_json(&self) -> String {
         let Self { function, id, state, started_at, input, entries } = self.clone();
-        let job = JobPart { enqueued_at: started_at, payload: input };
-        serde_json::to_string(&Document { function, id, state, job, journal: entries })
-            .expect("a run is JSON")
+        let RunInput { events, version, rerun_of } = input;
+        let document =
+            Document { function, id, state, started_at, events, version, rerun_of, journal: entries };
+        serde_json::to_string(&document).expect("a run is JSON")
     }
 }
 
@@ -69,11 +68,11 @@ mod tests {
     use super::*;
 
     /// Printed by the command line, shortened by what does not matter.
-    const PRINTED: &str = r#"{"function":"trip-confirmed","id":"01M81044CSPR7D2ZA6BSGG2X42","job":{"enqueued_at":1795330019737,
-        "name":"trip-confirmed","payload":{"events":[{"data":{"tripId":"t1"},"id":"01M81044CSEX1R3NRMQKVG8W1X",
-        "name":"trip/confirmed","ts":1795330019737}],"version":1},"priority":5,"state":"scheduled"},
+    const PRINTED: &str = r#"{"function":"trip-confirmed","id":"01M81044CSPR7D2ZA6BSGG2X42","state":"suspended",
+        "events":[{"data":{"tripId":"t1"},"id":"01M81044CSEX1R3NRMQKVG8W1X","name":"trip/confirmed","ts":1795330019737}],
+        "parent":null,"rerun_of":null,"version":1,"started_at":1795330019737,"ended_at":null,"now":1795330020000,"steps":[],
         "journal":[{"at":1795330019752,"op":{"done":{"attempt":1,"ran":1,"result":{"big":9007199254740993}}},"step":"notify-driver"},
-        {"at":1795330019754,"op":{"sleep":{"due":1795330064754}},"step":"email-delay"}],"state":"suspended","steps":[]}"#;
+        {"at":1795330019754,"op":{"sleep":{"due":1795330064754}},"step":"email-delay"}],"result":null}"#;
 
     #[test]
     fn what_the_command_line_prints_is_read_and_written_again() {

@@ -232,7 +232,11 @@ async fn start(
             let jobs: EnqueueAll = runs
                 .iter()
                 .map(|(place, run, version)| {
-                    let input = RunInput { events: vec![arrived[*place].record.clone()], version: *version };
+                    let input = RunInput {
+                        events: vec![arrived[*place].record.clone()],
+                        version: *version,
+                        rerun_of: None,
+                    };
                     let name =
                         JobName::new(function.as_str().to_owned()).expect("functions are named as jobs are");
                     client

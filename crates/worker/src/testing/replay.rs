@@ -26,7 +26,7 @@ use crate::{
 /// # impl Event for SignedUp { const NAME: &str = "user/signed-up"; }
 /// # async fn onboard(event: SignedUp, step: Step) -> Result<()> { Ok(()) }
 /// # async fn example() -> anyhow::Result<()> {
-/// // ergate run show onboard <id> --json > tests/onboard.json
+/// // ergate run trace onboard <id> --json > tests/onboard.json
 /// let run = RecordedRun::from_json(&std::fs::read_to_string("tests/onboard.json")?)?;
 ///
 /// Replay::of(Function::new("onboard", onboard), (), run).check().await?;
