@@ -4,7 +4,7 @@ use std::{future::IntoFuture, pin::Pin, sync::Arc, time::Duration};
 
 use ergate_shared::{
     Backoff, FunctionName, Job, JobId, JobName, JobOptions, JobRecord, Key, Lane, OnExhausted, Priority,
-    QueueName, UniqueScope, duration, fnv::fnv1a, record::LONGEST_UNIQUE_KEY,
+    QueueName, RunInput, UniqueScope, duration, fnv::fnv1a, record::LONGEST_UNIQUE_KEY,
 };
 
 use crate::{
@@ -90,6 +90,8 @@ pub struct Receipt {
     pub queue: QueueName,
     /// Whether a job with this id or unique key was there already, so that nothing new was enqueued.
     pub duplicate: bool,
+    /// Whether it is a run that an option of its function dropped: a rate limit, idempotency, or a singleton that is there.
+    pub dropped: bool,
     /// How safe it is.
     pub durability: Reached,
 }
@@ -111,6 +113,10 @@ pub struct Enqueue {
     /// The most that others of its kind may put it off, counted from the first.
     put_off_most: Option<Duration>,
     keys: Vec<Key>,
+    /// Those that its function's options give it.
+    option_keys: Vec<Key>,
+    /// The function whose run it is, as long as that one's options are not applied.
+    pub(crate) function: Option<FunctionName>,
     expires_in: Option<Duration>,
     durability: Durability,
     routed_until: Option<u64>,
@@ -147,12 +153,38 @@ impl Enqueue {
         function: Result<FunctionName, ergate_shared::Error>,
         payload: Result<Vec<u8>, serde_json::Error>,
     ) -> Self {
-        let (queue, name) = match function {
-            Ok(function) => (Ok(function.queue()), Ok(function.job())),
+        let (queue, name, function) = match function {
+            Ok(function) => (Ok(function.queue()), Ok(function.job()), Some(function)),
             // One complaint is enough.
-            Err(error) => (Err(error), JobName::new("run")),
+            Err(error) => (Err(error), JobName::new("run"), None),
         };
-        Self::new(client, queue, name, payload)
+        Self::new(client, queue, name, payload).of_function(function)
+    }
+
+    /// Says which function's options are to be applied; a client without Redis knows of none.
+    pub(crate) fn of_function(mut self, function: Option<FunctionName>) -> Self {
+        self.function = function.filter(|_| !self.client.is_recording());
+        self
+    }
+
+    /// What the run is started with, if it can be read.
+    pub(crate) fn input(&self) -> Option<RunInput> {
+        serde_json::from_slice(self.payload.as_ref().ok()?).ok()
+    }
+
+    pub(crate) fn with_payload(mut self, input: &RunInput) -> Self {
+        self.payload = serde_json::to_vec(input);
+        self
+    }
+
+    pub(crate) fn in_queue(mut self, queue: QueueName) -> Self {
+        self.queue = Ok(queue);
+        self
+    }
+
+    pub(crate) fn option_keys(mut self, keys: Vec<Key>) -> Self {
+        self.option_keys = keys;
+        self
     }
 
     fn new(
@@ -174,6 +206,8 @@ impl Enqueue {
             unique: None,
             put_off_most: None,
             keys: Vec::new(),
+            option_keys: Vec::new(),
+            function: None,
             expires_in: None,
             durability: Durability::default(),
             routed_until: None,
@@ -379,7 +413,10 @@ impl Enqueue {
             When::In(delay) => (format!("+{}", delay.as_millis()), now + delay.as_millis() as u64),
             When::At(at) => (format!("@{at}"), at.max(now)),
         };
-        let lane = Lane::of(self.keys)?;
+        let lane = match self.option_keys.is_empty() {
+            true => Lane::of(self.keys)?,
+            false => Lane::of_run(self.option_keys.into_iter().chain(self.keys).collect())?,
+        };
         let plain = when.is_empty()
             && !own_id
             && self.unique.is_none()
@@ -428,7 +465,7 @@ impl Enqueue {
 
     async fn send(self) -> Result<Receipt, Error> {
         let client = self.client.clone();
-        let Ready { queue, draft, durability, unique } = self.draft()?;
+        let Ready { queue, draft, durability, unique } = self.prepared().await?.draft()?;
         let id = draft.id.clone();
         let taken = client.batcher(&queue).submit(vec![draft]).await.map_err(unshare)?;
         let taken = taken.into_iter().next().unwrap_or(Taken::New);
@@ -452,7 +489,13 @@ pub(crate) fn receipt(
     taken: Taken,
     unique: Option<(String, OnConflict)>,
 ) -> Result<Receipt, Error> {
-    let kept = |id, duplicate| Receipt { id, queue: queue.clone(), duplicate, durability: Reached::Fast };
+    let kept = |id, duplicate| Receipt {
+        id,
+        queue: queue.clone(),
+        duplicate,
+        dropped: false,
+        durability: Reached::Fast,
+    };
     match (taken, unique) {
         (Taken::New, _) => Ok(kept(id, false)),
         (Taken::Exists, _) => Ok(kept(id, true)),

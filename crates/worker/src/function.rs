@@ -4,7 +4,8 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use ergate_shared::{
     Backoff, Expression, FailureKind, FunctionInput, FunctionName, FunctionSpec, JobRecord, OnExhausted,
-    RunInput, Trigger, function::LONGEST_FUNCTION_NAME,
+    RunInput, Trigger,
+    function::{FunctionOptions, LONGEST_FUNCTION_NAME},
 };
 
 use crate::{
@@ -16,6 +17,7 @@ use crate::{
 };
 
 mod handler;
+mod options;
 
 pub use handler::FunctionHandler;
 
@@ -57,6 +59,7 @@ pub struct Function<S = ()> {
     step_timeout: Option<Duration>,
     on_exhausted: OnExhausted,
     slots: usize,
+    options: FunctionOptions,
     build: Box<dyn FnOnce(Arc<S>, StepDefaults) -> RunCode>,
 }
 
@@ -84,6 +87,7 @@ impl<S: Send + Sync + 'static> Function<S> {
             step_timeout: None,
             on_exhausted: OnExhausted::DeadLetter,
             slots: SLOTS,
+            options: FunctionOptions::default(),
             build: Box::new(move |state, defaults| {
                 Arc::new(move |context, store| {
                     perform(handler.clone(), context, store, Arc::clone(&state), defaults.clone())
@@ -146,7 +150,8 @@ impl<S: Send + Sync + 'static> Function<S> {
 
     /// What Redis is told of it.
     pub(crate) fn spec(&self) -> Result<FunctionSpec, ergate_shared::Error> {
-        let spec = FunctionSpec::new(FunctionName::new(self.name.clone())?);
+        let mut spec = FunctionSpec::new(FunctionName::new(self.name.clone())?);
+        spec.options = self.options.clone();
         self.triggers.iter().try_fold(spec, |spec, (event, condition)| {
             if let Some(expression) = condition {
                 Expression::compile(expression)?;
@@ -157,7 +162,9 @@ impl<S: Send + Sync + 'static> Function<S> {
 
     /// What is wrong with what was declared.
     pub(crate) fn problems(&self) -> Vec<String> {
-        let mut problems = Vec::new();
+        let of_options = self.options.problems().into_iter();
+        let mut problems: Vec<_> =
+            of_options.map(|problem| format!("function {}: {problem}", self.name)).collect();
         if let Err(error) = self.spec() {
             problems.push(error.to_string());
         } else if self.name.len() > LONGEST_FUNCTION_NAME {

@@ -20,6 +20,7 @@ mod attempt;
 #[cfg(feature = "binary")]
 pub mod binary;
 mod context;
+mod declare;
 mod error;
 mod extract;
 mod failure;
