@@ -14,6 +14,7 @@ use crate::{
 };
 
 mod faults;
+mod ticks;
 mod waiting;
 
 /// What bodies of steps did, in order.

@@ -6,12 +6,14 @@ use crate::{Event, EventPattern, EventRecord, FunctionName, JobName, QueueName, 
 
 mod options;
 mod start;
+mod tick;
 
 pub use options::{
     CancelOn, ConcurrencyPer, Debounce, EventBatch, FunctionOptions, MOST_BATCH, RateLimit, Singleton,
     SingletonMode, Throttle,
 };
 pub use start::{Gate, StartRules, THROTTLE, Window, concurrency_key};
+pub use tick::{EventOrTick, Tick};
 
 /// A function as it is declared: what it is called and what starts it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -46,7 +46,7 @@ pub use error::Error;
 pub use event::{Event, EventId, EventPattern, EventRecord};
 pub use expression::Expression;
 pub use failure::{FailureKind, FailureRecord};
-pub use function::{FunctionInput, FunctionSpec, Trigger};
+pub use function::{EventOrTick, FunctionInput, FunctionSpec, Tick, Trigger};
 pub use id::{JobId, WorkerId};
 pub use job::{Job, OnExhausted};
 pub use lane::{Key, Lane};

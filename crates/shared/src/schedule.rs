@@ -29,5 +29,5 @@ pub use policy::{CatchUp, Overlap};
 pub use recurrence::Recurrence;
 pub use spec::{LONGEST_SCHEDULE_NAME, MOST_JITTER, Origin, ScheduleSpec};
 pub use state::{Counts, Plan, ScheduleState, Start, Started};
-pub use target::{JobTarget, Starting, Target};
+pub use target::{JobTarget, Starting, TIMER, Target};
 pub use zone::Zone;

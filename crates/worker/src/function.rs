@@ -4,8 +4,9 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use ergate_shared::{
     Backoff, Expression, FailureKind, FunctionInput, FunctionName, FunctionSpec, JobRecord, OnExhausted,
-    RunInput, Trigger,
+    RunInput, Schedule, Trigger,
     function::{FunctionOptions, LONGEST_FUNCTION_NAME},
+    schedule::Cron,
 };
 
 use crate::{
@@ -53,6 +54,8 @@ pub struct Function<S = ()> {
     name: String,
     /// What starts it: names or patterns of events, each with an expression that must be true.
     triggers: Vec<(String, Option<String>)>,
+    /// Cron expressions, each with its zone before it if it has one.
+    crons: Vec<String>,
     retries: u32,
     backoff: Backoff,
     timeout: Duration,
@@ -81,6 +84,7 @@ impl<S: Send + Sync + 'static> Function<S> {
         Self {
             name: name.to_owned(),
             triggers: H::Input::event().map(|name| (name.to_owned(), None)).into_iter().collect(),
+            crons: Vec::new(),
             retries: RETRIES,
             backoff: Backoff::default(),
             timeout: TIMEOUT,
@@ -110,6 +114,24 @@ impl<S: Send + Sync + 'static> Function<S> {
             *condition = Some(expression.to_owned());
         }
         self
+    }
+
+    /// Starts it at the times of a [`Cron`] expression, which may begin with its zone:
+    /// `TZ=Europe/Berlin 0 3 * * *`; default zone UTC. What the function takes first is a [`Tick`](ergate_shared::Tick), or an
+    /// [`EventOrTick`](ergate_shared::EventOrTick) if events start it too.
+    ///
+    /// The schedule has the function's name, a second one of the same function `<name>-2` and so on. For one that catches
+    /// up, overlaps or jitters in another way hand [`Worker::schedule`](crate::Worker::schedule) one that starts this function.
+    pub fn cron(mut self, expression: &str) -> Self {
+        self.crons.push(expression.to_owned());
+        self
+    }
+
+    pub(crate) fn schedules(&self) -> impl Iterator<Item = Schedule> {
+        self.crons.iter().enumerate().map(|(place, cron)| {
+            let name = if place == 0 { self.name.clone() } else { format!("{}-{}", self.name, place + 1) };
+            Schedule::cron(name, cron).function(self.name.clone())
+        })
     }
 
     /// Sets how often each step is tried again after it failed, and the code between steps; default 3.
@@ -152,6 +174,11 @@ impl<S: Send + Sync + 'static> Function<S> {
     pub(crate) fn spec(&self) -> Result<FunctionSpec, ergate_shared::Error> {
         let mut spec = FunctionSpec::new(FunctionName::new(self.name.clone())?);
         spec.options = self.options.clone();
+        let spec = self.crons.iter().try_fold(spec, |spec, cron| {
+            let (cron, zone) = Cron::with_zone(cron)?;
+            Ok(spec
+                .trigger(Trigger::Cron { cron: cron.to_string(), zone: zone.map(|zone| zone.to_string()) }))
+        })?;
         self.triggers.iter().try_fold(spec, |spec, (event, condition)| {
             if let Some(expression) = condition {
                 Expression::compile(expression)?;

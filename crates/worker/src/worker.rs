@@ -178,6 +178,9 @@ impl<S: Send + Sync + 'static> Worker<S> {
 
     /// Runs a durable function. Its runs are jobs of a queue of its own, so that nothing else need be named.
     pub fn function(mut self, function: Function<S>) -> Self {
+        if function.problems().is_empty() {
+            self = function.schedules().fold(self, Self::schedule);
+        }
         self.problems.extend(function.problems());
         self.specs.extend(function.spec());
         let (name, slots) = (function.name().to_owned(), function.slot_count());

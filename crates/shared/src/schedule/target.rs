@@ -57,7 +57,7 @@ pub struct Starting {
 }
 
 /// The event a function is started with by a schedule.
-const TIMER: &str = "ergate/scheduled.timer";
+pub const TIMER: &str = "ergate/scheduled.timer";
 
 impl Target {
     /// The queue of what is started.
