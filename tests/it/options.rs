@@ -11,6 +11,9 @@ use crate::{
 };
 
 mod concurrency;
+mod gates;
+mod pace;
+mod priority;
 
 /// The event most functions here are started by.
 const PAID: &str = "shop/paid";

@@ -4,12 +4,14 @@ use std::{future::IntoFuture, pin::Pin, sync::Arc, time::Duration};
 
 use ergate_shared::{
     Backoff, FunctionName, Job, JobId, JobName, JobOptions, JobRecord, Key, Lane, OnExhausted, Priority,
-    QueueName, RunInput, UniqueScope, duration, fnv::fnv1a, record::LONGEST_UNIQUE_KEY,
+    QueueName, RunInput, UniqueScope, duration, fnv::fnv1a, function::is_reserved,
+    record::LONGEST_UNIQUE_KEY,
 };
 
 use crate::{
     Client, Durability, Error, JobHandle, Reached,
     batch::{Draft, Special, Taken},
+    start::StartOptions,
 };
 
 /// The most tags of a job, and the longest of each in bytes.
@@ -44,6 +46,10 @@ pub enum OnConflict {
     Replace,
     /// It gives a holder that waits its payload and time; the receipt names the holder. See [`Enqueue::debounce`].
     PutOff,
+    /// It is dropped, and the receipt says so: a run of a function that has another.
+    Drop,
+    /// It cancels the holder, and starts once that has ended: a run of a function that has another.
+    Cancel,
 }
 
 impl Unique {
@@ -113,8 +119,8 @@ pub struct Enqueue {
     /// The most that others of its kind may put it off, counted from the first.
     put_off_most: Option<Duration>,
     keys: Vec<Key>,
-    /// Those that its function's options give it.
-    option_keys: Vec<Key>,
+    /// What its function's options say about its start.
+    pub(crate) start: StartOptions,
     /// The function whose run it is, as long as that one's options are not applied.
     pub(crate) function: Option<FunctionName>,
     expires_in: Option<Duration>,
@@ -182,11 +188,6 @@ impl Enqueue {
         self
     }
 
-    pub(crate) fn option_keys(mut self, keys: Vec<Key>) -> Self {
-        self.option_keys = keys;
-        self
-    }
-
     fn new(
         client: &Client,
         queue: Result<QueueName, ergate_shared::Error>,
@@ -206,7 +207,7 @@ impl Enqueue {
             unique: None,
             put_off_most: None,
             keys: Vec::new(),
-            option_keys: Vec::new(),
+            start: StartOptions::default(),
             function: None,
             expires_in: None,
             durability: Durability::default(),
@@ -295,6 +296,9 @@ impl Enqueue {
     /// [`Queue::set_limit`](crate::Queue::set_limit); without any, they only take turns.
     pub fn key(mut self, name: &str, value: impl Into<String>) -> Self {
         match Key::new(name, value) {
+            Ok(key) if is_reserved(key.name()) => {
+                self.problem = Some(format!("key {name} begins as those that options of functions make"));
+            }
             Ok(key) => {
                 self.keys.retain(|known| known.name() != key.name());
                 self.keys.push(key);
@@ -378,6 +382,13 @@ impl Enqueue {
         self
     }
 
+    /// Lets it be enqueued as `on_conflict` says if another holds the key, which is one of a function's options.
+    pub(crate) fn gated(self, key: String, on_conflict: OnConflict) -> Self {
+        let scope =
+            if on_conflict == OnConflict::PutOff { UniqueScope::Started } else { UniqueScope::Finished };
+        self.unique(Unique { on_conflict, ..Unique::new(key, scope, None) })
+    }
+
     fn check(&mut self, time: Duration, what: &str) {
         if time > duration::LONGEST {
             self.problem = Some(format!("{what} of {} is over ten years", duration::show(time)));
@@ -407,27 +418,33 @@ impl Enqueue {
         {
             return Err(Error::Option("run_at is over ten years away".to_owned()));
         }
-        let (when, due_at) = match self.when {
+        let (when, due_by_time) = match self.when {
             When::Now => (String::new(), now),
             When::In(delay) if delay.is_zero() => (String::new(), now),
             When::In(delay) => (format!("+{}", delay.as_millis()), now + delay.as_millis() as u64),
             When::At(at) => (format!("@{at}"), at.max(now)),
         };
-        let lane = match self.option_keys.is_empty() {
+        let StartOptions { keys, rules, ahead_ms, due_at, newer } = self.start;
+        let lane = match keys.is_empty() {
             true => Lane::of(self.keys)?,
-            false => Lane::of_run(self.option_keys.into_iter().chain(self.keys).collect())?,
+            false => Lane::of_run(keys.into_iter().chain(self.keys).collect())?,
         };
+        let due_at = due_at.unwrap_or(due_by_time);
+        let order_at = ahead_ms.map(|ms| due_at.max(now).saturating_add_signed(-ms));
         let plain = when.is_empty()
             && !own_id
             && self.unique.is_none()
             && lane.is_none()
             && self.expires_in.is_none()
+            && order_at.is_none()
+            && rules.is_empty()
             && self.priority == Priority::Normal;
         let record = JobRecord {
             name,
             priority: self.priority,
             unique: self.unique.as_ref().map(|unique| (unique.scope, unique.key.clone())),
             lane,
+            order_at,
             expires: self.expires_in.is_some(),
             enqueued_at: now,
             due_at,
@@ -447,13 +464,17 @@ impl Enqueue {
                 .map(|window| window.as_millis() as u64),
             on_conflict: match self.unique.as_ref().map(|unique| unique.on_conflict) {
                 Some(OnConflict::Replace) => "replace".into(),
-                Some(OnConflict::PutOff) => match self.put_off_most {
-                    Some(most) => format!("put_off {}", most.as_millis()).into(),
-                    None => "put_off".into(),
-                },
+                Some(OnConflict::PutOff) => {
+                    let newer = if newer { " newer" } else { "" };
+                    let most = self.put_off_most.map(|most| format!(" {}", most.as_millis()));
+                    format!("put_off{newer}{}", most.unwrap_or_default()).into()
+                }
+                Some(OnConflict::Drop) => "drop".into(),
+                Some(OnConflict::Cancel) => "cancel".into(),
                 _ => "keep".into(),
             },
             expiry_ms: self.expires_in.map(|time| time.as_millis() as u64),
+            rules,
         });
         Ok(Ready {
             queue,
@@ -470,6 +491,9 @@ impl Enqueue {
         let taken = client.batcher(&queue).submit(vec![draft]).await.map_err(unshare)?;
         let taken = taken.into_iter().next().unwrap_or(Taken::New);
         let mut receipt = receipt(&queue, id, taken, unique)?;
+        if receipt.dropped {
+            return Err(Error::Dropped { queue });
+        }
         receipt.durability = durability.reach(&client, &receipt.queue).await?;
         Ok(receipt)
     }
@@ -497,7 +521,8 @@ pub(crate) fn receipt(
         durability: Reached::Fast,
     };
     match (taken, unique) {
-        (Taken::New, _) => Ok(kept(id, false)),
+        (Taken::New | Taken::Asked(_), _) => Ok(kept(id, false)),
+        (Taken::Dropped, _) => Ok(Receipt { dropped: true, ..kept(id, false) }),
         (Taken::Exists, _) => Ok(kept(id, true)),
         (Taken::Late, _) => Err(Error::Late),
         (Taken::Held(holder), Some((_, OnConflict::Ignore | OnConflict::PutOff))) => {

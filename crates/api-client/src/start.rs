@@ -6,10 +6,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ergate_shared::{FunctionName, FunctionSpec, RunInput, function::StartRules};
+use ergate_shared::{
+    FunctionName, FunctionSpec, Key, RunInput,
+    function::{Gate, StartRules, Window},
+};
 use tokio::sync::Mutex;
 
-use crate::{Client, Enqueue, Error};
+use crate::{Client, Enqueue, Error, OnConflict};
 
 /// How long what was read of the registry is taken for granted by those who start runs by hand. A function that is not in it
 /// is looked for anew.
@@ -40,6 +43,21 @@ impl KnownFunctions {
     }
 }
 
+/// What options of a function say about the start of one run, beyond what every job may be told.
+#[derive(Debug, Default)]
+pub(crate) struct StartOptions {
+    /// Keys that limits count it by.
+    pub(crate) keys: Vec<Key>,
+    /// Windows and batches, as `lua/lib/start.lua` reads them.
+    pub(crate) rules: String,
+    /// By how many ms it is moved ahead; `None` if its function has no priorities.
+    pub(crate) ahead_ms: Option<i64>,
+    /// When it is said to have been due, in ms since the epoch; `None`: when it is.
+    pub(crate) due_at: Option<u64>,
+    /// Whether, if it puts off another, the one that is due later is kept.
+    pub(crate) newer: bool,
+}
+
 impl Client {
     /// Starts a run of a function with this input: `.await` what it returns, after setting options if need be. What the function
     /// declares is applied, as the registry has it then.
@@ -54,7 +72,7 @@ impl Client {
     pub fn start_by(&self, spec: &FunctionSpec, rules: StartRules, input: &RunInput) -> Enqueue {
         let mut start = self.start(&spec.name, input);
         start.function = None;
-        start.by_rules(spec, rules)
+        start.by_rules(spec, rules, input)
     }
 }
 
@@ -76,14 +94,37 @@ impl Enqueue {
         for problem in &rules.problems {
             tracing::warn!(%function, problem, "an option of a function counts as null for this run");
         }
-        Ok(self.with_payload(&input).by_rules(&spec, rules))
+        Ok(self.with_payload(&input).by_rules(&spec, rules, &input))
     }
 
-    fn by_rules(mut self, spec: &FunctionSpec, rules: StartRules) -> Self {
-        self = self.in_queue(spec.queue()).option_keys(rules.keys);
+    fn by_rules(mut self, spec: &FunctionSpec, rules: StartRules, input: &RunInput) -> Self {
+        self = self.in_queue(spec.queue());
         if let Some(ms) = rules.expires_ms {
             self = self.expires_in(Duration::from_millis(ms));
         }
-        self
+        self.start = StartOptions { keys: rules.keys, ahead_ms: rules.ahead_ms, ..StartOptions::default() };
+        for Window { key, limit, period_ms } in &rules.windows {
+            self.start.rules.push_str(&format!("\nwindow {limit} {period_ms} {key}"));
+        }
+        let event = input.events.first();
+        match rules.gate {
+            Gate::Open => self,
+            Gate::Skip { key } => self.gated(key, OnConflict::Drop),
+            Gate::Cancel { key } => self.gated(key, OnConflict::Cancel),
+            Gate::Debounce { key, period_ms, most_ms } => {
+                self.start.newer = true;
+                self.start.due_at = event.map(|event| event.ts + period_ms);
+                let debounced = self.delay(Duration::from_millis(period_ms)).gated(key, OnConflict::PutOff);
+                match most_ms {
+                    Some(most) => debounced.debounce_at_most(Duration::from_millis(most)),
+                    None => debounced,
+                }
+            }
+            Gate::Batch { key, size, timeout_ms } => {
+                let event = serde_json::to_vec(&event).expect("an event is JSON");
+                self.start.rules.push_str(&format!("\nbatch {size} {} {key}", event.len()));
+                self.delay(Duration::from_millis(timeout_ms))
+            }
+        }
     }
 }

@@ -63,7 +63,9 @@ pub use ergate_shared::{
     Backoff, Condition, DEFAULT_PAYLOAD_LIMIT, Event, EventId, EventName, EventOrTick, EventPattern,
     EventRecord, FailureKind, FailureRecord, FunctionName, FunctionSpec, Jitter, Job, JobId, JobName,
     JobOptions, JobRecord, JobState, Key, KeyName, Lane, Namespace, OnExhausted, Priority, QueueName,
-    RunInput, Schedule, ScheduleName, Tick, Tries, Trigger, UniqueScope, WaitRef, WorkerId, duration, run,
+    RunInput, Schedule, ScheduleName, Tick, Tries, Trigger, UniqueScope, WaitRef, WorkerId, duration,
+    function::{Batch, FunctionOptions, SingletonMode},
+    run,
     schedule::{CatchUp, Cron, Every, Overlap, Recurrence, Zone},
     stock,
 };
@@ -94,8 +96,8 @@ pub mod prelude {
     pub use serde::{Deserialize, Serialize};
 
     pub use crate::{
-        Attempt, Backoff, Cancelled, CatchUp, Client, Deadline, Event, EventOrTick, Failure, FromRef,
+        Attempt, Backoff, Batch, Cancelled, CatchUp, Client, Deadline, Event, EventOrTick, Failure, FromRef,
         Function, Job, JobId, JobState, Limit, Log, OnExhausted, Overlap, Priority, Progress, Rate, Result,
-        Schedule, State, Step, Tick, Unique, Verdict, Worker, shutdown_signal,
+        Schedule, SingletonMode, State, Step, Tick, Unique, Verdict, Worker, shutdown_signal,
     };
 }

@@ -4,15 +4,17 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Event, EventPattern, EventRecord, FunctionName, JobName, QueueName, RunInput};
 
+mod batch;
 mod options;
 mod start;
 mod tick;
 
+pub use batch::Batch;
 pub use options::{
     CancelOn, ConcurrencyPer, Debounce, EventBatch, FunctionOptions, MOST_BATCH, RateLimit, Singleton,
     SingletonMode, Throttle,
 };
-pub use start::{Gate, StartRules, THROTTLE, Window, concurrency_key};
+pub use start::{Gate, StartRules, THROTTLE, Window, concurrency_key, is_reserved};
 pub use tick::{EventOrTick, Tick};
 
 /// A function as it is declared: what it is called and what starts it.

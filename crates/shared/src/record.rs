@@ -4,9 +4,11 @@
 //! byte 0      version of this layout, 1
 //! byte 1      priority, 1..=10                                       | read by scripts,
 //! byte 2      flags: 1, 2, 4 unique scopes · 8 expires · 16 options  | see lua/lib/record.lua
-//!             · 64 keys                                              |
+//!             · 32 order of its own · 64 keys                        |
 //! if unique   length (1 byte), unique key                            |
 //! if keys     length (1 byte), lane                                  |
+//! if ordered  6 bytes: the time it is ordered by, ms since the epoch,|
+//!             big-endian                                             |
 //! 6 bytes     enqueued at, ms since the epoch by Redis' clock as the producer knows it, big-endian
 //! 6 bytes     due at, likewise (the same for a job that was ready at once)
 //! 1 byte      payload format, 0 JSON
@@ -22,6 +24,7 @@ const LAYOUT: u8 = 1;
 const JSON: u8 = 0;
 const EXPIRES: u8 = 8;
 const OPTIONS: u8 = 16;
+const ORDERED: u8 = 32;
 const KEYED: u8 = 64;
 const UNIQUE_SCOPES: u8 = 7;
 
@@ -60,6 +63,8 @@ pub struct JobRecord {
     pub unique: Option<(UniqueScope, String)>,
     /// The keys that limits count it by.
     pub lane: Option<Lane>,
+    /// The time by which it stands among ready jobs of its priority, in ms since the epoch; `None`: when it became ready.
+    pub order_at: Option<u64>,
     /// Whether it must have started by some time, which is kept in the set `expiring`.
     pub expires: bool,
     /// When it was enqueued, in ms since the epoch.
@@ -93,6 +98,9 @@ impl JobRecord {
         if self.lane.is_some() {
             flags |= KEYED;
         }
+        if self.order_at.is_some() {
+            flags |= ORDERED;
+        }
         bytes.extend([LAYOUT, self.priority.get(), flags]);
         if let Some((_, key)) = &self.unique {
             bytes.push(u8::try_from(key.len()).expect("unique keys are checked where they enter"));
@@ -101,6 +109,9 @@ impl JobRecord {
         if let Some(lane) = &self.lane {
             bytes.push(u8::try_from(lane.as_str().len()).expect("a lane is at most 255 bytes"));
             bytes.extend(lane.as_str().as_bytes());
+        }
+        if let Some(order_at) = self.order_at {
+            bytes.extend(&order_at.to_be_bytes()[2..]);
         }
         bytes.extend(&self.enqueued_at.to_be_bytes()[2..]);
         bytes.extend(&self.due_at.to_be_bytes()[2..]);
@@ -147,6 +158,7 @@ impl JobRecord {
             let length = usize::from(rest.byte()?);
             Some(Lane::stored(rest.text(length)?))
         };
+        let order_at = if flags & ORDERED == 0 { None } else { Some(rest.millis()?) };
         let enqueued_at = rest.millis()?;
         let due_at = rest.millis()?;
         match rest.byte()? {
@@ -171,6 +183,7 @@ impl JobRecord {
             priority,
             unique,
             lane,
+            order_at,
             expires: flags & EXPIRES != 0,
             enqueued_at,
             due_at,
@@ -226,14 +239,16 @@ mod tests {
         let options = (proptest::option::of(0_u32..100), proptest::collection::vec("[a-z]{1,8}", 0..3));
         let bytes = proptest::collection::vec(any::<u8>(), 0..300);
         let lane = proptest::option::of("account=[a-zé]{1,60}".prop_map(Lane::stored));
-        let times = (0_u64..1 << 48, 0_u64..1 << 48);
+        let times = (proptest::option::of(0_u64..1 << 48), 0_u64..1 << 48, 0_u64..1 << 48);
         (1_i64..=10, unique, lane, any::<bool>(), times, any::<u16>(), options, bytes).prop_map(
-            |(priority, unique, lane, expires, (enqueued_at, due_at), version, (retries, tags), payload)| {
+            |(priority, unique, lane, expires, times, version, (retries, tags), payload)| {
+                let (order_at, enqueued_at, due_at) = times;
                 JobRecord {
                     name: JobName::new("send-welcome").unwrap(),
                     priority: Priority::new(priority).unwrap(),
                     unique,
                     lane,
+                    order_at,
                     expires,
                     enqueued_at,
                     due_at,

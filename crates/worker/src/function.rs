@@ -22,6 +22,8 @@ mod options;
 
 pub use handler::FunctionHandler;
 
+use options::Subject;
+
 /// The most of a function's runs that execute at once in one process, unless it says otherwise.
 const SLOTS: usize = 50;
 /// The tries after the first, of each step and of the code between steps.
@@ -63,6 +65,10 @@ pub struct Function<S = ()> {
     on_exhausted: OnExhausted,
     slots: usize,
     options: FunctionOptions,
+    /// What was said last, so that more can be said of it.
+    last: Subject,
+    /// What was said of nothing.
+    misplaced: Vec<String>,
     build: Box<dyn FnOnce(Arc<S>, StepDefaults) -> RunCode>,
 }
 
@@ -92,6 +98,8 @@ impl<S: Send + Sync + 'static> Function<S> {
             on_exhausted: OnExhausted::DeadLetter,
             slots: SLOTS,
             options: FunctionOptions::default(),
+            last: Subject::default(),
+            misplaced: Vec::new(),
             build: Box::new(move |state, defaults| {
                 Arc::new(move |context, store| {
                     perform(handler.clone(), context, store, Arc::clone(&state), defaults.clone())
@@ -189,7 +197,7 @@ impl<S: Send + Sync + 'static> Function<S> {
 
     /// What is wrong with what was declared.
     pub(crate) fn problems(&self) -> Vec<String> {
-        let of_options = self.options.problems().into_iter();
+        let of_options = self.misplaced.iter().cloned().chain(self.options.problems());
         let mut problems: Vec<_> =
             of_options.map(|problem| format!("function {}: {problem}", self.name)).collect();
         if let Err(error) = self.spec() {

@@ -182,6 +182,7 @@ impl<S: Send + Sync + 'static> TestRun<S> {
             priority: Priority::default(),
             unique: None,
             lane: None,
+            order_at: None,
             expires: false,
             enqueued_at: self.begins_at,
             due_at: self.begins_at,

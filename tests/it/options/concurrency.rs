@@ -228,7 +228,7 @@ async fn whoever_starts_a_run_its_options_are_applied() {
         let view = queue.job(id.as_str()).unwrap().get().await.unwrap();
         lanes.push(view.record.unwrap().lane.unwrap().as_str().to_owned());
     }
-    assert_eq!(lanes, ["concurrency=acme", "concurrency=7", "concurrency=null"]);
+    assert_eq!(lanes, ["fn/concurrency=acme", "fn/concurrency=7", "fn/concurrency=null"]);
     worker.stop().await;
 }
 

@@ -5,14 +5,14 @@ use sha1_smol::Sha1;
 
 use super::{FunctionOptions, SingletonMode};
 use crate::{
-    Error, EventRecord, Key,
+    Error, EventRecord, Key, KeyName,
     expression::{Formula, canonical},
 };
 
 /// The name of the key that a throttle counts by. A run has it until it has begun: see `lua/lib/throttle.lua`.
-pub const THROTTLE: &str = "throttle";
+pub const THROTTLE: &str = "fn/throttle";
 /// The name of the key by which a singleton that replaces another waits until that has ended.
-const SINGLETON: &str = "singleton";
+const SINGLETON: &str = "fn/singleton";
 /// The value of a key that was not declared: all runs have it.
 const ALL: &str = "all";
 /// The longest value of a key as it is, in bytes: four of them fit into a lane. A longer one is hashed.
@@ -22,9 +22,14 @@ const IDEMPOTENCY_MS: u64 = 24 * 60 * 60 * 1000;
 /// The most seconds a run is moved ahead or back.
 const MOST_AHEAD: f64 = 600.0;
 
+/// Whether keys of this name are made from options of functions, and by nobody else.
+pub fn is_reserved(key: &KeyName) -> bool {
+    key.as_str().starts_with(super::QUEUE_PREFIX)
+}
+
 /// The name of the key that the limit at this place, from 0, counts by.
 pub const fn concurrency_key(place: usize) -> &'static str {
-    if place == 0 { "concurrency" } else { "concurrency:2" }
+    if place == 0 { "fn/concurrency" } else { "fn/concurrency:2" }
 }
 
 /// What applies to the start of one run.
@@ -122,7 +127,7 @@ impl FunctionOptions {
             rules.gate = Gate::Debounce { key, period_ms: debounce.period_ms, most_ms: debounce.most_ms };
             rules.expires_ms = rules.expires_ms.map(|ms| ms + debounce.period_ms);
         }
-        if let Some(batch) = &self.batch {
+        if let Some(batch) = self.batch.as_ref().filter(|batch| batch.size > 1) {
             let key = format!("@batch={}", reader.key(batch.key.as_ref())?);
             rules.gate = Gate::Batch { key, size: batch.size, timeout_ms: batch.timeout_ms };
             rules.expires_ms = rules.expires_ms.map(|ms| ms + batch.timeout_ms);
@@ -219,10 +224,10 @@ mod tests {
 
     #[test]
     fn runs_are_counted_by_the_value_of_an_expression() {
-        assert_eq!(key(json!("acme")), "concurrency=acme");
+        assert_eq!(key(json!("acme")), "fn/concurrency=acme");
         assert_eq!(key(json!(7)), key(json!(7.0)));
-        assert_eq!(key(json!("")), "concurrency=\"\"");
-        assert_eq!(key(json!("a\nb")), "concurrency=#d8cec9a88d3d30ab91b7a0ee26aa96f6e2be77b4");
+        assert_eq!(key(json!("")), "fn/concurrency=\"\"");
+        assert_eq!(key(json!("a\nb")), "fn/concurrency=#fcd127ffa1016069006ad91f3f361248f9bdf272");
         assert_ne!(key(json!("x".repeat(100))), key(json!("x".repeat(101))));
     }
 
@@ -230,7 +235,7 @@ mod tests {
     fn those_without_the_field_are_counted_together() {
         let options = json!({"concurrency_per": [{"limit": 1, "key": "event.data.account"}]});
 
-        assert_eq!(rules(options, json!({})).keys[0].to_string(), "concurrency=null");
+        assert_eq!(rules(options, json!({})).keys[0].to_string(), "fn/concurrency=null");
     }
 
     #[test]
