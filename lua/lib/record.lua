@@ -4,7 +4,8 @@
 -- that it cannot be read, and buries it.
 
 local PLAIN_PRIORITY = 5
-local UNIQUE_UNTIL_STARTED, UNIQUE_UNTIL_FINISHED, UNIQUE_WINDOW, EXPIRES, ORDERED, KEYED = 1, 2, 4, 8, 32, 64
+local UNIQUE_UNTIL_STARTED, UNIQUE_UNTIL_FINISHED, UNIQUE_WINDOW = 1, 2, 4
+local EXPIRES, ORDERED, KEYED, TELLS = 8, 32, 64, 128
 local TIME_LENGTH = 6
 
 local function priority_of(record)

@@ -105,8 +105,7 @@ local function starting()
     if state == 'ready' or state == 'scheduled' then
       unlink(holder, state, kept)
       call('ZREM', expiring, holder)
-      local ends = { holder, end_of(CANCELLED, now, reason) }
-      finish(cancelled, { holder }, ends, 1, 2, call('HGET', meta, 'keep_cancelled'))
+      end_cancelled(holder, kept, reason, now, call('HGET', meta, 'keep_cancelled'))
     end
     return ''
   end

@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// Modules whose tests need nothing of the server but its address.
-const MODULES: [&str; 17] = [
+const MODULES: [&str; 19] = [
     "cancel::",
     "dead_letters::",
     "delayed::",
@@ -24,6 +24,8 @@ const MODULES: [&str; 17] = [
     "progress::",
     "queues::",
     "retries::",
+    "run_list::",
+    "run_rerun::",
     "runs::",
     "schedules::declared::",
     "unique::",

@@ -33,6 +33,8 @@ mod progress;
 mod queues;
 mod retention;
 mod retries;
+mod run_list;
+mod run_rerun;
 mod runs;
 mod schedules;
 mod shared_slots;

@@ -12,6 +12,7 @@ use tokio::{sync::oneshot, task::JoinHandle};
 use crate::support::{RedisServer, until};
 
 pub(crate) mod by_hand;
+pub(crate) mod plan;
 pub(crate) mod routing;
 
 /// The queue all stories are about.

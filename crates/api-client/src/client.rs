@@ -319,6 +319,10 @@ impl Client {
         WeakClient { inner: Arc::downgrade(&self.inner) }
     }
 
+    pub(crate) fn deadline(&self) -> Duration {
+        self.inner.deadline
+    }
+
     pub(crate) fn endings(&self) -> &Endings {
         &self.inner.endings
     }

@@ -183,7 +183,7 @@ impl DeadLetters {
         }
     }
 
-    async fn send_back(
+    pub(crate) async fn send_back(
         &self,
         ids: &[JobId],
         record: Option<&[u8]>,

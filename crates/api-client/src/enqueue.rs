@@ -3,8 +3,10 @@
 use std::{future::IntoFuture, pin::Pin, sync::Arc, time::Duration};
 
 use ergate_shared::{
-    Backoff, FunctionName, Job, JobId, JobName, JobOptions, JobRecord, Key, Lane, OnExhausted, Priority,
-    QueueName, RunInput, UniqueScope, duration, fnv::fnv1a, function::is_reserved,
+    Backoff, FunctionName, Job, JobId, JobName, JobOptions, JobRecord, Key, Lane, OnExhausted, Parent,
+    Priority, QueueName, RunInput, UniqueScope, duration,
+    fnv::fnv1a,
+    function::{QUEUE_PREFIX, is_reserved},
     record::LONGEST_UNIQUE_KEY,
 };
 
@@ -14,6 +16,8 @@ use crate::{
     start::StartOptions,
 };
 
+/// How soon the engine tries again.
+const AGAIN: Duration = Duration::from_millis(500);
 /// The most tags of a job, and the longest of each in bytes.
 const MOST_TAGS: usize = 16;
 const LONGEST_TAG: usize = 64;
@@ -373,6 +377,13 @@ impl Enqueue {
         self
     }
 
+    /// For the engine: has its result delivered to a run that waits for it.
+    #[doc(hidden)]
+    pub fn parent(mut self, parent: Parent) -> Self {
+        self.options.parent = Some(parent);
+        self
+    }
+
     /// For routers: keeps its id taken even after it has ended and been forgotten, until
     /// [`acknowledged`](Client::acknowledged); refuses it after `until`, in ms since the epoch by Redis' clock; and takes a
     /// payload of any size, since the event in it has been measured already.
@@ -389,6 +400,50 @@ impl Enqueue {
         self.unique(Unique { on_conflict, ..Unique::new(key, scope, None) })
     }
 
+    /// The queue it goes to.
+    ///
+    /// # Errors
+    /// If that has no valid name.
+    #[doc(hidden)]
+    pub fn queue_name(&self) -> Result<&QueueName, &ergate_shared::Error> {
+        self.queue.as_ref()
+    }
+
+    /// For the engine: tries until Redis has answered, however long it is away.
+    #[doc(hidden)]
+    pub async fn insist(self) -> Result<Receipt, Error> {
+        let client = self.client.clone();
+        let spec = loop {
+            match self.declared_function().await {
+                Ok(spec) => break spec,
+                Err(error) if error.is_connection() => {
+                    tracing::warn!(%error, "the options of a function cannot be read; it is tried again");
+                    tokio::time::sleep(AGAIN).await;
+                }
+                Err(error) => return Err(error),
+            }
+        };
+        let prepared = match spec {
+            Some(spec) => self.by_options_of(spec)?,
+            None => self,
+        };
+        let Ready { queue, draft, unique, .. } = prepared.draft()?;
+        let id = draft.id.clone();
+        loop {
+            match client.batcher(&queue).submit(vec![draft.clone()]).await.map_err(unshare) {
+                Ok(taken) => {
+                    let taken = taken.into_iter().next().unwrap_or(Taken::New);
+                    let receipt = receipt(&queue, id, taken, unique)?;
+                    return if receipt.dropped { Err(Error::Dropped { queue }) } else { Ok(receipt) };
+                }
+                Err(error) if error.is_connection() => {
+                    tracing::warn!(%queue, job.id = %id, %error, "job is not enqueued yet; it is tried again");
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
     fn check(&mut self, time: Duration, what: &str) {
         if time > duration::LONGEST {
             self.problem = Some(format!("{what} of {} is over ten years", duration::show(time)));
@@ -397,6 +452,11 @@ impl Enqueue {
 
     pub(crate) fn client(&self) -> &Client {
         &self.client
+    }
+
+    /// Whether a run waits for its result.
+    pub(crate) fn has_parent(&self) -> bool {
+        self.options.parent.is_some()
     }
 
     /// Checks everything and writes the record. Nothing has been sent yet.
@@ -446,6 +506,7 @@ impl Enqueue {
             lane,
             order_at,
             expires: self.expires_in.is_some(),
+            tells: self.options.parent.is_some() || queue.as_str().starts_with(QUEUE_PREFIX),
             enqueued_at: now,
             due_at,
             version: self.version,

@@ -6,6 +6,10 @@ use ergate_shared::{EventName, FunctionName, FunctionSpec, JobId, QueueName, key
 
 use crate::{Client, Error};
 
+mod view;
+
+pub use view::FunctionView;
+
 impl Client {
     /// Declares functions, so that events start them. It survives restarts; repeating it changes nothing.
     ///

@@ -6,6 +6,7 @@ mod batch;
 mod bulk;
 mod client;
 mod coalesce;
+mod courier;
 mod dead;
 mod durability;
 mod ending;
@@ -39,6 +40,7 @@ pub use durability::{Durability, Reached};
 pub use enqueue::{Enqueue, OnConflict, Receipt, Unique};
 pub use error::Error;
 pub use event::{EventReceipt, EventView, Events, SendEvent, SendEvents, Started, StartedRun};
+pub use functions::FunctionView;
 pub use handle::{Cancelled, JobHandle};
 pub use handshake::ServerInfo;
 pub use limit::{KeyLimit, KeyStats, Limit, WaitsFor};
@@ -49,7 +51,7 @@ pub use reconcile::{Repairs, reconcile};
 #[cfg(feature = "testing")]
 pub use recording::{Outbox, RecordedJob};
 pub use registry::{Order, QueueSlots, WorkerProcess};
-pub use run::{INVOKED, RunHandle};
+pub use run::{CancelledRuns, INVOKED, Rerun, RunFilter, RunHandle, RunTrace, RunView, Runs};
 pub use schedule::{
     Backfilled, Declared, KeptSchedule, MOST_BACKFILL, ScheduleHandle, ScheduleView, SetSchedule, Tick,
     TickOptions,

@@ -11,6 +11,18 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{Cancelled, Client, Enqueue, Error, JobHandle};
 
+mod bulk;
+mod list;
+mod rerun;
+mod trace;
+mod view;
+
+pub use bulk::CancelledRuns;
+pub use list::{RunFilter, Runs};
+pub use rerun::Rerun;
+pub use trace::RunTrace;
+pub use view::RunView;
+
 /// The name of the event a run gets that was started by hand.
 pub const INVOKED: &str = "ergate/function.invoked";
 /// Journal entries read by one command.

@@ -78,10 +78,23 @@ impl Client {
 
 impl Enqueue {
     /// Applies what the function declares, if it is a run that starts.
-    pub(crate) async fn prepared(mut self) -> Result<Self, Error> {
-        let Some(function) = self.function.take() else { return Ok(self) };
-        let client = self.client().clone();
-        let Some(spec) = client.known_functions().get(&client, &function).await? else { return Ok(self) };
+    pub(crate) async fn prepared(self) -> Result<Self, Error> {
+        match self.declared_function().await? {
+            Some(spec) => self.by_options_of(spec),
+            None => Ok(self),
+        }
+    }
+
+    /// What is declared of the function, if it is a run whose options are not applied yet.
+    pub(crate) async fn declared_function(&self) -> Result<Option<FunctionSpec>, Error> {
+        match &self.function {
+            Some(function) => self.client().known_functions().get(self.client(), function).await,
+            None => Ok(None),
+        }
+    }
+
+    pub(crate) fn by_options_of(mut self, spec: FunctionSpec) -> Result<Self, Error> {
+        self.function = None;
         if spec.options.is_empty() && spec.version == 1 {
             return Ok(self);
         }
@@ -92,7 +105,7 @@ impl Enqueue {
             None => StartRules::default(),
         };
         for problem in &rules.problems {
-            tracing::warn!(%function, problem, "an option of a function counts as null for this run");
+            tracing::warn!(function = %spec.name, problem, "an option of a function counts as null for this run");
         }
         Ok(self.with_payload(&input).by_rules(&spec, rules, &input))
     }
@@ -109,6 +122,8 @@ impl Enqueue {
         let event = input.events.first();
         match rules.gate {
             Gate::Open => self,
+            // Somebody waits for the result of this very run.
+            Gate::Debounce { .. } | Gate::Batch { .. } if self.has_parent() => self,
             Gate::Skip { key } => self.gated(key, OnConflict::Drop),
             Gate::Cancel { key } => self.gated(key, OnConflict::Cancel),
             Gate::Debounce { key, period_ms, most_ms } => {

@@ -36,10 +36,10 @@ pub(crate) enum Verb {
     /// Look at queues, pause and resume them, set their limits
     #[command(subcommand)]
     Queue(queue::Queue),
-    /// Start a durable function by hand, pause it and let it go on
+    /// Look at durable functions, start one by hand, pause it and let it go on
     #[command(subcommand)]
     Function(function::Function),
-    /// Look at one run of a durable function, wait for it, or change its course
+    /// Look at runs of durable functions, wait for one, cancel, rerun and replay them
     #[command(subcommand)]
     Run(run::Run),
     /// Look at dead letters, send them back or delete them

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use ergate_client::{Durability, Rate};
-use ergate_shared::{FailureKind, duration};
+use ergate_shared::{FailureKind, duration, run::RunState};
 use jiff::{Timestamp, Zoned, civil::DateTime, tz::TimeZone};
 
 /// A limit that can also be taken away.
@@ -127,6 +127,12 @@ pub(crate) fn since(text: &str) -> Result<Since, String> {
 pub(crate) fn kind(text: &str) -> Result<FailureKind, String> {
     serde_json::from_value(text.into())
         .map_err(|_| "it is one of error, panic, timeout, crashed, decode, unhandled, expired".to_owned())
+}
+
+/// Reads the state of a run.
+pub(crate) fn run_state(text: &str) -> Result<RunState, String> {
+    serde_json::from_value(text.into())
+        .map_err(|_| "it is one of queued, running, suspended, completed, failed, cancelled".to_owned())
 }
 
 /// Reads a JSON value.

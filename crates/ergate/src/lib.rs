@@ -53,27 +53,29 @@
 mod readme;
 
 pub use ergate_client::{
-    ATOMIC_BATCH, Backfilled, Cancelled as CancelRequest, Client, ClientBuilder, DeadLetters, Delivered,
-    Durability, Enqueue, EnqueueAll, Error, EventReceipt, EventView, Events, Filter, JobHandle, JobView,
-    KeyLimit, KeyStats, Limit, OnConflict, Order, Outcome, Page, Queue, QueueSlots, QueueStats, Rate,
-    Reached, Receipt, Redriven, Repairs, Retention, RunHandle, ScheduleHandle, ScheduleView, SendEvent,
-    SendEvents, ServerInfo, SetSchedule, Started, StartedRun, Unique, WaitsFor, WorkerProcess, reconcile,
+    ATOMIC_BATCH, Backfilled, Cancelled as CancelRequest, CancelledRuns, Client, ClientBuilder, DeadLetters,
+    Delivered, Durability, Enqueue, EnqueueAll, Error, EventReceipt, EventView, Events, Filter, FunctionView,
+    JobHandle, JobView, KeyLimit, KeyStats, Limit, OnConflict, Order, Outcome, Page, Queue, QueueSlots,
+    QueueStats, Rate, Reached, Receipt, Redriven, Repairs, Rerun, Retention, RunFilter, RunHandle, RunTrace,
+    RunView, Runs, ScheduleHandle, ScheduleView, SendEvent, SendEvents, ServerInfo, SetSchedule, Started,
+    StartedRun, Unique, WaitsFor, WorkerProcess, reconcile,
 };
 pub use ergate_shared::{
     Backoff, Condition, DEFAULT_PAYLOAD_LIMIT, Event, EventId, EventName, EventOrTick, EventPattern,
     EventRecord, FailureKind, FailureRecord, FunctionName, FunctionSpec, Jitter, Job, JobId, JobName,
     JobOptions, JobRecord, JobState, Key, KeyName, Lane, Namespace, OnExhausted, Priority, QueueName,
-    RunInput, Schedule, ScheduleName, Tick, Tries, Trigger, UniqueScope, WaitRef, WorkerId, duration,
-    function::{Batch, FunctionOptions, SingletonMode},
+    RerunOf, RunInput, Schedule, ScheduleName, Tick, Tries, Trigger, UniqueScope, WaitRef, WorkerId,
+    duration,
+    function::{Batch, FunctionCancelled, FunctionFailed, FunctionFinished, FunctionOptions, SingletonMode},
     run,
     schedule::{CatchUp, Cron, Every, Overlap, Recurrence, Zone},
     stock,
 };
 pub use ergate_worker::{
     Attempt, BlockingHandler, Cancelled, Context, DeadLetter, Deadline, Ended, Error as WorkerError, Failure,
-    FromContext, FromRef, Function, FunctionHandler, Handler, Health, Log, Metrics, Middleware, Next,
-    Progress, Result, Router, RunStep, Sleep, State, Step, StepAttempt, StepError, Verdict, WaitFor, Worker,
-    shutdown_signal,
+    FromContext, FromRef, Function, FunctionHandler, Handler, Health, Invoke, Log, Metrics, Middleware, Next,
+    Progress, Result, Router, RunStep, Sleep, State, Step, StepAttempt, StepError, Verdict, WaitFor, Way,
+    Worker, shutdown_signal,
 };
 
 /// Tests of your own code without Redis; feature `testing`.

@@ -5,11 +5,13 @@ use serde::{Deserialize, Serialize};
 use crate::{Event, EventPattern, EventRecord, FunctionName, JobName, QueueName, RunInput};
 
 mod batch;
+mod ended;
 mod options;
 mod start;
 mod tick;
 
 pub use batch::Batch;
+pub use ended::{FunctionCancelled, FunctionFailed, FunctionFinished, tells_of_an_end};
 pub use options::{
     CancelOn, ConcurrencyPer, Debounce, EventBatch, FunctionOptions, MOST_BATCH, RateLimit, Singleton,
     SingletonMode, Throttle,

@@ -54,7 +54,7 @@ pub use name::{EventName, FunctionName, JobName, KeyName, Namespace, QueueName, 
 pub use options::JobOptions;
 pub use priority::Priority;
 pub use record::{JobRecord, UniqueScope};
-pub use run::{Parent, RunInput};
+pub use run::{Parent, RerunOf, RunInput};
 pub use schedule::Schedule;
 pub use state::JobState;
 pub use tries::Tries;

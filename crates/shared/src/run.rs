@@ -8,12 +8,18 @@ use serde::{Deserialize, Serialize};
 use crate::{EventRecord, JobId, QueueName};
 
 mod entry;
+mod fork;
 mod journal;
 mod state;
+mod tail;
+mod trace;
 
 pub use entry::{Entry, Op, Resolution};
+pub use fork::{CopiedEntry, before};
 pub use journal::{Journal, entry_field};
 pub use state::RunState;
+pub use tail::{LastStep, Tail, TailEntry};
+pub use trace::{AttemptTrace, Awaits, Pending, StepKind, StepState, StepTrace, trace};
 
 /// The most entries of a run's journal; a step takes one, and one more for each attempt that failed or for its resolution.
 pub const MOST_ENTRIES: u32 = 20_000;
@@ -29,12 +35,12 @@ pub const LONGEST_SLEEP: std::time::Duration = std::time::Duration::from_secs(36
 /// What a run is started with.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RunInput {
-    /// The run that invoked it and waits for its result.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub parent: Option<Parent>,
     /// The version of the function when it was started; 0 if nobody said.
     #[serde(default)]
     pub version: u32,
+    /// The run it repeats.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rerun_of: Option<RerunOf>,
     /// What started it: one event, or several as a batch. They come last in the text, as `lua/lib/start.lua` adds to them.
     pub events: Vec<EventRecord>,
 }
@@ -42,11 +48,11 @@ pub struct RunInput {
 impl RunInput {
     /// A run that is started by this.
     pub fn of(event: EventRecord) -> Self {
-        Self { events: vec![event], parent: None, version: 0 }
+        Self { events: vec![event], version: 0, rerun_of: None }
     }
 }
 
-/// A run that waits for the result of another.
+/// A run that waits for the result of another run or job.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Parent {
     /// The queue of its function.
@@ -55,6 +61,16 @@ pub struct Parent {
     pub run: JobId,
     /// The entry of its journal that is open until then.
     pub entry: u32,
+}
+
+/// Which run another one repeats, and from where on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RerunOf {
+    /// Its id; the function is the same.
+    pub run: JobId,
+    /// The first step that is done again, those before it being copied; `None`: everything is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
 }
 
 #[cfg(test)]

@@ -237,8 +237,12 @@ scripts! {
     RUN_DELIVER = "run/deliver";
     /// Tells what a worker process is.
     REGISTRY_ANNOUNCE = "registry/announce";
+    /// Starts a run over from some step, as a new one.
+    RUN_FORK = "run/fork";
     /// Writes what runs have done into their journals.
     RUN_RECORD = "run/record";
+    /// Tells the last entries of journals.
+    RUN_TAIL = "run/tail";
     /// Tells what is kept about schedules.
     SCHEDULE_READ = "schedule/read";
     /// Deletes schedules.

@@ -1,5 +1,8 @@
 //! `ergate function`: durable functions by name.
 
+mod list;
+mod show;
+
 use clap::{Args, Subcommand};
 use ergate_shared::{FunctionName, JobId};
 use serde_json::{Value, json};
@@ -9,6 +12,10 @@ use crate::{connection::Connection, exit::Refusal, output::Output};
 /// `ergate function`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Function {
+    /// All functions: what starts them, their runs in numbers, who serves them
+    List,
+    /// Everything that is known of a function
+    Show(One),
     /// Start a run of a function by hand, and print its id
     Invoke(Invoke),
     /// Let a function start and go on with no runs; what executes goes on to its next sleep or end
@@ -40,6 +47,8 @@ pub(crate) struct Invoke {
 impl Function {
     pub(crate) async fn run(self, connection: &Connection, output: Output) -> anyhow::Result<()> {
         match self {
+            Self::List => list::run(&connection.client().await?, output).await,
+            Self::Show(one) => show::run(&connection.client().await?, &one.function, output).await,
             Self::Invoke(invoke) => invoke.run(connection, output).await,
             Self::Pause(one) => {
                 let client = connection.client().await?;

@@ -1,31 +1,38 @@
-//! `ergate run`: one run of a durable function at a time, by function and id.
+//! `ergate run`: runs of durable functions, one by function and id, or all that a filter means.
 
+mod cancel;
+mod list;
+mod rerun;
+mod show;
 mod trace;
+mod which;
 
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
-use ergate_client::{Cancelled, Client, RunHandle};
+use ergate_client::{Client, RunHandle};
 use ergate_shared::{FunctionName, JobId, JobState, duration};
-use serde_json::json;
 
 use super::job;
 use crate::{
     connection::Connection,
     exit::{Code, Quiet},
-    output::{self, GREEN, Output, YELLOW},
+    output::{self, Output},
 };
 
 /// `ergate run`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Run {
-    /// Everything that is known of a run: state, each step with its attempts and result, what it waits for
-    #[command(visible_alias = "trace")]
+    /// Runs by function, state and time: where each is, and what it waits for
+    List(list::List),
+    /// What is known of a run: state, input, result, and how each step stands
     Show(One),
-    /// Cancel a run: at once if it sleeps or waits, by asking its worker if it executes
-    Cancel(Cancel),
-    /// Let a run that failed go on where it failed; steps that worked are not done again
-    Rerun(One),
+    /// All that a run has done: each step with its attempts, times, input, output or error, on a time line
+    Trace(One),
+    /// Cancel runs: at once if they sleep or wait, by asking their worker if they execute
+    Cancel(cancel::Cancel),
+    /// Let a failed run go on where it failed, or start a run over; with --failed, replay all that failed
+    Rerun(rerun::Rerun),
     /// Wait until a run has ended, and print its result; ends with 1 if it did not complete
     Wait(Wait),
 }
@@ -37,16 +44,6 @@ pub(crate) struct One {
     function: FunctionName,
     /// Its id
     id: JobId,
-}
-
-/// `ergate run cancel`.
-#[derive(Debug, Args)]
-pub(crate) struct Cancel {
-    #[command(flatten)]
-    run: One,
-    /// Why, for those who look at it later
-    #[arg(long, value_name = "TEXT", default_value = "cancelled from the command line")]
-    reason: String,
 }
 
 /// `ergate run wait`.
@@ -67,37 +64,25 @@ impl One {
 
 impl Run {
     pub(crate) async fn run(self, connection: &Connection, output: Output) -> anyhow::Result<()> {
+        match &self {
+            Self::Cancel(cancel) => cancel.check()?,
+            Self::Rerun(rerun) => rerun.check()?,
+            _ => {}
+        }
         let client = connection.client().await?;
         match self {
-            Self::Show(run) => trace::show(&run.of(&client)?, output).await,
-            Self::Cancel(Cancel { run, reason }) => {
-                let asked = run.of(&client)?.cancel(&reason).await;
-                let (done, line) = match asked.map_err(|error| explained(error, &run))? {
-                    Cancelled::Done => {
-                        ("cancelled", format!("{GREEN}✓{GREEN:#} run {} is cancelled", run.id))
-                    }
-                    Cancelled::Asked => (
-                        "asked",
-                        format!(
-                            "{YELLOW}…{YELLOW:#} run {} executes; its worker has been asked to stop it",
-                            run.id
-                        ),
-                    ),
-                };
-                output.either(&json!({"function": run.function, "id": run.id, "outcome": done}), line)
-            }
-            Self::Rerun(run) => {
-                run.of(&client)?.again().await.map_err(|error| explained(error, &run))?;
-                let line = format!("{GREEN}✓{GREEN:#} run {} goes on", run.id);
-                output.either(&json!({"function": run.function, "id": run.id, "outcome": "ready"}), line)
-            }
+            Self::List(list) => list.run(&client, output).await,
+            Self::Show(run) => show::show(&run.of(&client)?, output).await,
+            Self::Trace(run) => trace::print(&run.of(&client)?, output).await,
+            Self::Cancel(cancel) => cancel.run(&client, output).await,
+            Self::Rerun(rerun) => rerun.run(&client, output).await,
             Self::Wait(wait) => wait.run(&client, output).await,
         }
     }
 }
 
-fn explained(error: ergate_client::Error, run: &One) -> anyhow::Error {
-    job::explained(error, &run.function.queue())
+fn explained(error: ergate_client::Error, function: &FunctionName) -> anyhow::Error {
+    job::explained(error, &function.queue())
 }
 
 impl Wait {
@@ -106,7 +91,7 @@ impl Wait {
         let spinner = output::spinner(&format!("waiting for {}", run.id()));
         let ended = run.job().ended(self.within.unwrap_or(duration::LONGEST)).await;
         spinner.finish_and_clear();
-        let view = ended.map_err(|error| explained(error, &self.run))?;
+        let view = ended.map_err(|error| explained(error, &self.run.function))?;
         if output.is_json() {
             output.json(&view.to_json())?;
             return if view.state == JobState::Completed { Ok(()) } else { Err(Quiet(Code::Failed).into()) };

@@ -47,8 +47,8 @@ async fn start(
         .runs
         .iter()
         .map(|start| {
-            let events = vec![arrived[start.place].record.clone()];
-            let input = RunInput { events, parent: None, version: spec.version };
+            let event = arrived[start.place].record.clone();
+            let input = RunInput { version: spec.version, ..RunInput::of(event) };
             client.start_by(spec, start.rules.clone(), &input).id(start.run.as_str()).routed(owned_until)
         })
         .collect();

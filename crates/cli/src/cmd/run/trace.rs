@@ -1,147 +1,149 @@
-//! A run on one screen: how it stands, and what each of its steps has come to.
+//! All that a run has done, on a time line.
 
-use anstyle::Style;
-use ergate_client::{JobView, RunHandle};
-use ergate_shared::{
-    JobState, RunInput,
-    run::{Entry, Journal, Op, Resolution, RunState},
+use std::time::Duration;
+
+use ergate_client::{RunHandle, RunTrace};
+use ergate_shared::run::{AttemptTrace, StepKind, StepTrace};
+
+use super::{
+    explained,
+    show::{head, outcome, state_of},
 };
-use serde_json::{Value, json};
-
 use crate::{
     listing::shortened,
-    output::{self, BOLD, Cell, Clock, Column, DIM, GREEN, Output, RED, Table, YELLOW},
+    output::{self, BOLD, Cell, Clock, Column, DIM, Output, RED, Table, YELLOW},
 };
 
-const PLAIN: Style = Style::new();
+/// How wide the time line is, in characters.
+const WIDTH: u64 = 32;
 
-/// Prints all that is known of a run.
-pub(crate) async fn show(run: &RunHandle, output: Output) -> anyhow::Result<()> {
-    let view = run.job().get().await?;
-    let journal = run.journal().await?;
+/// Prints all that a run has done.
+pub(super) async fn print(run: &RunHandle, output: Output) -> anyhow::Result<()> {
+    let trace = run.trace().await.map_err(|error| explained(error, run.function()))?;
     if output.is_json() {
-        return output.json(&as_json(run, &view, &journal)?);
+        return output.json(&trace);
     }
-    let clock = Clock::new(run.job().queue().client().redis().now_ms());
-    output.line(page(run, &view, &journal, clock))
+    let clock = Clock::new(trace.now);
+    let mut page = head(&trace, clock);
+    if !trace.steps.is_empty() {
+        let line = TimeLine::of(&trace);
+        let took = Duration::from_millis(line.ends - line.begins);
+        page.push_str(&format!("\n\n{BOLD}steps{BOLD:#} {DIM}over {}{DIM:#}\n", output::about(took)));
+        page.push_str(&steps(&trace, &line, clock));
+    }
+    output.line(page)
 }
 
-/// A step: its first entry, its last, and how many attempts at it failed.
-struct Step<'a> {
-    first: &'a Entry,
-    last: &'a Entry,
-    failed: u32,
-}
-
-fn steps(journal: &Journal) -> Vec<Step<'_>> {
-    let mut steps: Vec<Step<'_>> = Vec::new();
-    for entry in journal.entries().iter().filter(|entry| !matches!(entry.op, Op::Again)) {
-        let failed = u32::from(matches!(entry.op, Op::Retry { .. } | Op::Failed { .. }));
-        match steps.iter_mut().find(|step| step.first.step == entry.step) {
-            Some(step) => {
-                step.last = entry;
-                step.failed += failed;
-            }
-            None => steps.push(Step { first: entry, last: entry, failed }),
-        }
-    }
-    steps
-}
-
-fn as_json(run: &RunHandle, view: &JobView, journal: &Journal) -> anyhow::Result<Value> {
-    let steps: Vec<Value> = steps(journal)
-        .iter()
-        .map(|step| json!({"id": step.first.step, "began": step.first.at, "last": step.last.op, "at": step.last.at, "failed_attempts": step.failed}))
-        .collect();
-    Ok(json!({
-        "function": run.function(),
-        "id": run.id(),
-        "state": RunState::of(view.state, journal.len()),
-        "job": view.to_json(),
-        "steps": steps,
-        "journal": serde_json::to_value(journal.entries())?,
-    }))
-}
-
-fn page(run: &RunHandle, view: &JobView, journal: &Journal, clock: Clock) -> String {
-    let mut page = String::new();
-    let mut field = |title: &str, style: Style, value: &str| {
-        let before = format!("{DIM}{title:<10}{DIM:#} {style}");
-        page.push_str(&output::hanging(&before, 11, &output::harmless(value), &format!("{style:#}")));
-        page.push('\n');
-    };
-    field("run", BOLD, run.id().as_str());
-    field("function", PLAIN, run.function().as_str());
-    field("state", output::of_state(view.state), &state(view, journal, clock));
-    if let Ok(record) = &view.record {
-        field("started", PLAIN, &clock.full(record.enqueued_at));
-        if let Ok(input) = serde_json::from_slice::<RunInput>(&record.payload) {
-            for event in &input.events {
-                field("event", PLAIN, &format!("{} {}", event.name, event.id));
-                field("data", PLAIN, &shortened(&event.data.to_string()));
-            }
-        }
-    }
-    if let Some(failure) = &view.failure {
-        field("failure", RED, &failure.message);
-    }
-    if let Some(outcome) =
-        view.outcome.as_ref().filter(|outcome| !matches!(outcome.detail.as_str(), "" | "null"))
-    {
-        let title = if view.state == JobState::Completed { "result" } else { "reason" };
-        field(title, PLAIN, &shortened(&outcome.detail));
-    }
-    if journal.is_empty() {
-        return page.trim_end().to_owned();
-    }
+fn steps(trace: &RunTrace, line: &TimeLine, clock: Clock) -> String {
     let mut table = Table::new([
         Column::Word("step"),
         Column::Word("state"),
-        Column::Number("failed"),
-        Column::Word("when"),
+        Column::Word("took"),
+        Column::Word("began"),
+        Column::Word("time line"),
         Column::Prose("outcome"),
     ]);
-    for step in steps(journal) {
-        let (state, style, detail) = outcome(step.last, clock);
+    for step in &trace.steps {
         table.row([
-            step.first.step.as_str().into(),
-            Cell::styled(state, style),
-            Cell::count(step.failed.into(), YELLOW),
-            Cell::styled(clock.brief(step.last.at), DIM),
-            shortened(&detail).into(),
+            step.id.as_str().into(),
+            state_of(step),
+            took(step, line.ends).into(),
+            Cell::styled(output::moment(step.began_at), DIM),
+            line.bar(step).into(),
+            shortened(&outcome(step, clock)).into(),
         ]);
+        if let Some(input) = &step.input {
+            table.row([
+                "  given".into(),
+                "".into(),
+                "".into(),
+                "".into(),
+                "".into(),
+                shortened(input.get()).into(),
+            ]);
+        }
+        for attempt in step.attempts.iter().filter(|_| step.attempts.len() > 1) {
+            table.row(row(attempt, line));
+        }
     }
-    format!("{page}\n{BOLD}steps{BOLD:#}\n{}", table.render())
+    table.render()
 }
 
-fn state(view: &JobView, journal: &Journal, clock: Clock) -> String {
-    let state = RunState::of(view.state, journal.len());
-    match (view.at, &view.outcome) {
-        (Some(at), _) if view.state == JobState::Scheduled => format!("{state}, due {}", clock.full(at)),
-        (Some(at), _) => format!("{state} {}", clock.full(at)),
-        (_, Some(outcome)) => format!("{state} {}", clock.full(outcome.at)),
-        _ => state.to_string(),
+fn row(attempt: &AttemptTrace, line: &TimeLine) -> [Cell; 6] {
+    let (state, style) = if attempt.failure.is_some() { ("failed", YELLOW) } else { ("done", DIM) };
+    let took = attempt.ran_ms.map(|ran| output::about(Duration::from_millis(ran))).unwrap_or_default();
+    let message = attempt.failure.as_ref().map_or("", |failure| failure.message.as_str());
+    [
+        Cell::styled(format!("  attempt {}", attempt.number), DIM),
+        Cell::styled(state, style),
+        Cell::styled(took, DIM),
+        Cell::styled(output::moment(attempt.ended_at), DIM),
+        Cell::styled(line.between(attempt.ended_at, attempt.ended_at, '┃'), style),
+        Cell::styled(shortened(message), RED),
+    ]
+}
+
+fn took(step: &StepTrace, now: u64) -> String {
+    output::about(Duration::from_millis(step.ended_at.unwrap_or(now).saturating_sub(step.began_at)))
+}
+
+/// The time from a run's start to its end, or to now, in ms since the epoch.
+struct TimeLine {
+    begins: u64,
+    ends: u64,
+}
+
+impl TimeLine {
+    fn of(trace: &RunTrace) -> Self {
+        // What was copied from another run happened before this one was started.
+        let began = trace.steps.iter().map(|step| step.began_at).chain([trace.started_at]).min();
+        let begins = began.unwrap_or_default();
+        Self { begins, ends: trace.ended_at.unwrap_or(trace.now).max(begins) }
+    }
+
+    /// What has a body is drawn heavier than what waits.
+    fn bar(&self, step: &StepTrace) -> String {
+        let mark = if step.kind == StepKind::Run { '█' } else { '─' };
+        self.between(step.began_at, step.ended_at.unwrap_or(self.ends), mark)
+    }
+
+    /// At least one mark, as nothing takes no time at all.
+    fn between(&self, from: u64, to: u64, mark: char) -> String {
+        let span = (self.ends - self.begins).max(1);
+        let place = |at: u64| {
+            let at = at.clamp(self.begins, self.ends) - self.begins;
+            u64::try_from(u128::from(at) * u128::from(WIDTH) / u128::from(span)).unwrap_or(WIDTH)
+        };
+        let first = place(from).min(WIDTH - 1);
+        let last = place(to).clamp(first + 1, WIDTH);
+        let cell = |cell: u64| if (first..last).contains(&cell) { mark } else { '·' };
+        (0..WIDTH).map(cell).collect()
     }
 }
 
-fn outcome(last: &Entry, clock: Clock) -> (&'static str, anstyle::Style, String) {
-    match &last.op {
-        Op::Done { result, ran, .. } => {
-            let result = if result.get() == "null" { String::new() } else { format!(": {}", result.get()) };
-            ("done", GREEN, format!("ran {ran} ms{result}"))
-        }
-        Op::Retry { failure, due, .. } => {
-            ("retrying", YELLOW, format!("{}; tried again {}", failure.message, clock.relative(*due)))
-        }
-        Op::Failed { failure, .. } => ("failed", RED, failure.message.clone()),
-        Op::Wait { event, due, .. } => ("waiting", DIM, format!("for {event} until {}", clock.full(*due))),
-        Op::Sleep { due } => ("sleep", DIM, format!("until {}", clock.full(*due))),
-        Op::Resolved { with, .. } => match with {
-            Resolution::Event(event) => ("came", GREEN, format!("{} {}", event.name, event.id)),
-            Resolution::Result(result) => ("done", GREEN, result.get().to_owned()),
-            Resolution::Failure(failure) => ("failed", RED, failure.message.clone()),
-            Resolution::TimedOut => ("timed out", YELLOW, String::new()),
-        },
-        Op::Again => ("", DIM, String::new()),
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bar_begins_and_ends_where_its_step_did() {
+        let line = TimeLine { begins: 1000, ends: 1320 };
+
+        assert_eq!(
+            line.between(1080, 1160, '█'),
+            format!("{}{}{}", "·".repeat(8), "█".repeat(8), "·".repeat(16))
+        );
+    }
+
+    #[test]
+    fn what_took_no_time_is_seen_all_the_same() {
+        let line = TimeLine { begins: 1000, ends: 1_000_000 };
+
+        assert!(line.between(1000, 1000, '█').starts_with("█·"));
+        assert!(line.between(1_000_000, 1_000_000, '█').ends_with("·█"));
+        assert_eq!(
+            TimeLine { begins: 5, ends: 5 }.between(5, 5, '█').chars().filter(|c| *c == '█').count(),
+            1
+        );
     }
 }
