@@ -191,6 +191,7 @@ impl<S: Send + Sync + 'static> TestRun<S> {
             priority: Priority::default(),
             unique: None,
             lane: None,
+            order_at: None,
             tells: false,
             expires: false,
             enqueued_at: self.begins_at,
