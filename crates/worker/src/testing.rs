@@ -279,6 +279,7 @@ impl Setting {
             priority: Priority::default(),
             unique: None,
             lane: None,
+            order_at: None,
             tells: false,
             expires: false,
             enqueued_at: self.started_at,
