@@ -22,12 +22,12 @@ const OWN_ID_FOR: Duration = Duration::from_hours(24);
 /// An event as it goes into the script.
 #[derive(Debug)]
 pub(crate) struct Parcel {
-    pub(super) id: EventId,
+    pub(crate) id: EventId,
     /// What it is kept under: its id, unless that is the user's own.
     pub(super) key: EventId,
-    pub(super) is_own: bool,
+    pub(crate) is_own: bool,
     pub(super) name: EventName,
-    pub(super) record: Vec<u8>,
+    pub(crate) record: Vec<u8>,
     /// When it is to be delivered, in ms since the epoch, if not now.
     pub(super) due: Option<u64>,
 }
@@ -47,15 +47,25 @@ pub(crate) struct Shard {
     keys: ShardKeys,
     number: usize,
     deadline: Duration,
+    /// Takes everything instead of Redis.
+    #[cfg(feature = "testing")]
+    recording: Option<crate::Outbox>,
 }
 
 impl EventBatcher {
-    pub(crate) fn of_all_shards(redis: &Redis, namespace: &Namespace, deadline: Duration) -> Vec<Self> {
+    pub(crate) fn of_all_shards(
+        redis: &Redis,
+        namespace: &Namespace,
+        deadline: Duration,
+        #[cfg(feature = "testing")] recording: Option<&crate::Outbox>,
+    ) -> Vec<Self> {
         let shard = |number| Shard {
             redis: redis.clone(),
             keys: ShardKeys::new(namespace, number),
             number,
             deadline,
+            #[cfg(feature = "testing")]
+            recording: recording.cloned(),
         };
         (0..SHARDS).map(|number| Self::new(shard(number))).collect()
     }
@@ -72,6 +82,10 @@ impl Haul for Shard {
     }
 
     async fn send(&self, parcels: Vec<&Parcel>, _: u64) -> Result<Vec<Kept>, Error> {
+        #[cfg(feature = "testing")]
+        if let Some(outbox) = &self.recording {
+            return Ok(parcels.into_iter().map(|parcel| outbox.take_event(parcel)).collect());
+        }
         let mut call = script::EVENT_SEND.on_shard(&self.keys).arg("").number(OWN_ID_FOR.as_millis() as i128);
         for parcel in &parcels {
             call.push(parcel.key.as_str());
