@@ -211,7 +211,7 @@ impl<S: Send + Sync + 'static> TestRun<S> {
                     retries: defaults.retries,
                     deadline: Instant::now() + defaults.timeout.min(duration::LONGEST),
                     notes: Notes::new(client.redis().clone(), keys.clone()),
-                    recorder: Recorder::new(client.redis().clone(), keys.clone()),
+                    recorder: Recorder::new(client.redis().clone(), keys.clone(), None),
                     steps: memory.len(),
                     recorded: AtomicBool::new(false),
                     stop: Stop::default(),

@@ -399,7 +399,8 @@ impl<S: Send + Sync + 'static> Worker<S> {
         if !self.specs.is_empty() {
             let (client, specs) = (self.client.clone(), std::mem::take(&mut self.specs));
             helpers.spawn(end.clone().run_until_cancelled_owned(keep_declared(client, specs)));
-            helpers.spawn(Router::new(self.client.clone()).run_until(end.clone().cancelled_owned()));
+            let router = Router::new(self.client.clone()).metrics(metrics.clone());
+            helpers.spawn(router.run_until(end.clone().cancelled_owned()));
         }
         let (orders, mut ordered) = watch::channel(String::new());
         let (phase, phases) = watch::channel("running");
