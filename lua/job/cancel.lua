@@ -1,9 +1,9 @@
 -- Cancels a job: one that waits at once, one that runs by asking its worker.
 --
--- keys: meta jobs ready ranked withdrawn laned places lanes ring parked scheduled expiring leased held ended completed cancelled dead tries failures progress logs steps journal unique cancels wake watched
+-- keys: meta jobs ready ranked withdrawn laned places lanes ring parked scheduled expiring leased held ended completed cancelled dead tries failures progress logs steps journal unique cancels wake outbox watched
 -- uses: lane clock memory record wake ready unique forget finish locate
 -- argv: now or '', id, reason
--- replies: {now, code, token}; code: ok | asked (it runs under the token) | gone (no such job) | ended (it has already)
+-- replies: {now, code, token}; code: ok (instead of a token 'told' if somebody is to be told) | asked (it runs under the token) | gone (no such job) | ended (it has already)
 -- cost: O(1); O(log n) for a scheduled job
 -- holds: cancelling again answers the same and changes nothing.
 
@@ -24,6 +24,5 @@ if state ~= 'ready' and state ~= 'scheduled' then
 end
 unlink(id, state, record)
 call('ZREM', expiring, id)
-release_unique(id, record, UNIQUE_UNTIL_STARTED + UNIQUE_UNTIL_FINISHED)
-finish(cancelled, { id }, { id, end_of(CANCELLED, now, reason) }, 1, 2, call('HGET', meta, 'keep_cancelled'))
-return { now, 'ok', '' }
+end_cancelled(id, record, reason, now, call('HGET', meta, 'keep_cancelled'))
+return { now, 'ok', has_flag(record, TELLS) and 'told' or '' }

@@ -1,6 +1,6 @@
 -- Puts a batch of jobs in: plain ones (default priority, at once, generated id) by variadic commands, others one by one.
 --
--- keys: meta jobs ready ranked withdrawn laned places lanes ring parked scheduled expiring leased ended completed cancelled dead tries failures progress logs steps journal unique windows producers wake watched routed
+-- keys: meta jobs ready ranked withdrawn laned places lanes ring parked scheduled expiring leased ended completed cancelled dead tries failures progress logs steps journal unique windows producers wake outbox watched routed
 -- uses: lane clock record wake ready unique windows forget finish locate
 -- argv: now or '', producer id, number of this call (one more than its last), count of plain jobs, then
 --       per plain job: id, record; per other job: id, record, when ('' now, '+ms' or '@ms'), own ('1': id chosen by the
@@ -71,6 +71,7 @@ local function replace(holder)
     call('ZREM', expiring, holder)
     forget({ holder })
     announce_end({ holder })
+    tell_end(holder, kept, end_of(CANCELLED, now, 'replaced by another with its unique key'))
   end
   return state ~= 'leased'
 end

@@ -1,6 +1,6 @@
 -- All that is known about some jobs.
 --
--- keys: meta jobs ready ranked withdrawn laned places lanes ring parked scheduled expiring leased held ended completed cancelled dead tries failures progress logs steps journal unique cancels wake watched
+-- keys: meta jobs ready ranked withdrawn laned places lanes ring parked scheduled expiring leased held ended completed cancelled dead tries failures progress logs steps journal unique cancels wake outbox watched
 -- uses: lane clock record wake ready unique forget finish locate
 -- argv: now or '', '1' to be told when the jobs end, then ids
 -- replies: {now, per id: false or {state, detail (token | end | since | due), record, tries, failure, progress}}

@@ -1,6 +1,6 @@
 -- Deletes jobs and all that is kept about them; one that runs is left alone.
 --
--- keys: meta jobs ready ranked withdrawn laned places lanes ring parked scheduled expiring leased held ended completed cancelled dead tries failures progress logs steps journal unique cancels wake watched
+-- keys: meta jobs ready ranked withdrawn laned places lanes ring parked scheduled expiring leased held ended completed cancelled dead tries failures progress logs steps journal unique cancels wake outbox watched
 -- uses: lane clock record wake ready unique forget finish locate
 -- argv: state they must be in, or '' for any; then ids
 -- replies: {per id: ok | gone | <the state that forbids it>}
@@ -23,6 +23,9 @@ local function remove(id)
   release_unique(id, record, UNIQUE_UNTIL_STARTED + UNIQUE_UNTIL_FINISHED + UNIQUE_WINDOW)
   forget({ id })
   announce_end({ id })
+  if state == 'ready' or state == 'scheduled' then
+    tell_end(id, record, end_of(CANCELLED, now_ms(''), 'removed'))
+  end
   return 'ok'
 end
 

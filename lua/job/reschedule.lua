@@ -1,6 +1,6 @@
 -- Moves a waiting job to another time: now (promote) or later.
 --
--- keys: meta jobs ready ranked withdrawn laned places lanes ring parked scheduled expiring leased held ended completed cancelled dead tries failures progress logs steps journal unique cancels wake watched
+-- keys: meta jobs ready ranked withdrawn laned places lanes ring parked scheduled expiring leased held ended completed cancelled dead tries failures progress logs steps journal unique cancels wake outbox watched
 -- uses: lane clock record wake ready unique forget finish locate
 -- argv: now or '', id, when ('' now, '+ms' or '@ms')
 -- replies: {now, code, due}; code: ok | gone | leased | completed | cancelled | dead (the state, if it does not wait)

@@ -1,7 +1,7 @@
 -- Makes ended jobs ready again with all their attempts; redriving dead letters is this too. A run goes on after the last of
 -- its steps that worked.
 --
--- keys: meta jobs ready ranked withdrawn laned places lanes ring parked scheduled expiring leased held ended completed cancelled dead tries failures progress logs steps journal unique windows cancels wake watched
+-- keys: meta jobs ready ranked withdrawn laned places lanes ring parked scheduled expiring leased held ended completed cancelled dead tries failures progress logs steps journal unique windows cancels wake outbox watched
 -- uses: lane clock record wake ready unique windows forget finish locate journal
 -- argv: now or '', ms until the first, ms between one and the next (0: all at once), '1' dead letters only, then
 --       per job: id, new record or ''

@@ -1,6 +1,6 @@
 -- Replaces the record of a job that does not run, such as its payload after an edit.
 --
--- keys: meta jobs ready ranked withdrawn laned places lanes ring parked scheduled expiring leased held ended completed cancelled dead tries failures progress logs steps journal unique cancels wake watched
+-- keys: meta jobs ready ranked withdrawn laned places lanes ring parked scheduled expiring leased held ended completed cancelled dead tries failures progress logs steps journal unique cancels wake outbox watched
 -- uses: lane clock record wake ready unique forget finish locate
 -- argv: id, the record as it was read, the new record
 -- replies: ok | gone | leased | completed | cancelled (the state that forbids it) | changed (the record is another by now)

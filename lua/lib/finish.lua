@@ -5,7 +5,7 @@
 -- An end is a mark, the time in ms as nine digits to the base 36, and the result. `ending.rs` writes and reads
 -- it too; at this length an end without a result takes the smallest piece of memory there is.
 
-local COMPLETED, CANCELLED = 'c', 'x'
+local COMPLETED, CANCELLED, DEAD = 'c', 'x', 'd'
 local KEEP_ENDED, KEEP_DEAD = 1000, 10000
 local DIGITS = '0123456789abcdefghijklmnopqrstuvwxyz'
 
@@ -43,6 +43,14 @@ local function announce_end(ids)
   end
 end
 
+-- Keeps an end until it has been told to whom it concerns outside the queue: the run that waits for it, and functions that
+-- are started by it. Its job is named by its record, as the record may be forgotten by then.
+local function tell_end(id, record, outcome)
+  if has_flag(record, TELLS) then
+    call('XADD', outbox, '*', 'id', id, 'end', outcome, 'record', record)
+  end
+end
+
 -- The ids and ends are `from[first]`, `from[first + 1]` and so on up to `from[last]`, in turn; `ids` are the ids alone.
 local function finish(list, ids, from, first, last, keep)
   keep = tonumber(keep or KEEP_ENDED)
@@ -70,6 +78,14 @@ local function dead_letter(id, record, failure, now, keep)
     forget(old)
   end
   announce_end({ id })
+  tell_end(id, record, end_of(DEAD, now, failure))
+end
+
+local function end_cancelled(id, record, reason, now, keep)
+  local outcome = end_of(CANCELLED, now, reason)
+  release_unique(id, record, UNIQUE_UNTIL_STARTED + UNIQUE_UNTIL_FINISHED)
+  finish(cancelled, { id }, { id, outcome }, 1, 2, keep)
+  tell_end(id, record, outcome)
 end
 
 -- Written as `failure.rs` reads it.

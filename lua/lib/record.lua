@@ -4,7 +4,7 @@
 -- that it cannot be read, and buries it.
 
 local PLAIN_PRIORITY = 5
-local UNIQUE_UNTIL_STARTED, UNIQUE_UNTIL_FINISHED, UNIQUE_WINDOW, EXPIRES, KEYED = 1, 2, 4, 8, 64
+local UNIQUE_UNTIL_STARTED, UNIQUE_UNTIL_FINISHED, UNIQUE_WINDOW, EXPIRES, KEYED, TELLS = 1, 2, 4, 8, 64, 128
 
 local function priority_of(record)
   return byte(record, 2) or PLAIN_PRIORITY

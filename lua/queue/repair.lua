@@ -2,7 +2,7 @@
 -- stand nowhere.
 -- The caller finds suspects when the numbers of `stats` do not add up; each is judged again here.
 --
--- keys: meta jobs ready ranked withdrawn laned places lanes ring parked flow scheduled leased workers held ended completed cancelled dead tries failures progress logs steps journal unique expiring wake watched
+-- keys: meta jobs ready ranked withdrawn laned places lanes ring parked flow scheduled leased workers held ended completed cancelled dead tries failures progress logs steps journal unique expiring wake outbox watched
 -- uses: lane record wake ready unique forget finish locate
 -- argv: kind (record | unlisted | holder | flow), then ids or worker ids
 --       record: ids that may be in no state; unlisted: ids that may have no record; holder: workers whose count may be off;

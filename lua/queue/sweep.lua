@@ -1,6 +1,6 @@
 -- House-keeping of a queue, in bounded steps: what is over its age, past its expiry, or was missed by a lost hint.
 --
--- keys: meta workers leased held jobs ready ranked withdrawn laned places lanes ring parked opening limits flow scheduled expiring tries failures progress logs steps journal ended completed cancelled dead unique windows producers wake watched routed
+-- keys: meta workers leased held jobs ready ranked withdrawn laned places lanes ring parked opening limits flow scheduled expiring tries failures progress logs steps journal ended completed cancelled dead unique windows producers wake outbox watched routed
 -- uses: lane flow clock memory record wake ready promote unique windows forget finish locate
 -- argv: now or '', most of each kind to work off, ms since the last sweep by anyone below which this one does nothing
 -- replies: {now, code, trimmed, expired}; code: ok | recent (somebody just swept)

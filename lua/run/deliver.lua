@@ -1,6 +1,6 @@
 -- Gives runs what they wait for: an event, or the result of what they invoked. A run that is suspended goes on.
 --
--- keys: meta jobs ready ranked withdrawn laned places lanes ring parked scheduled expiring leased ended completed cancelled dead tries failures progress logs steps journal unique wake watched
+-- keys: meta jobs ready ranked withdrawn laned places lanes ring parked scheduled expiring leased ended completed cancelled dead tries failures progress logs steps journal unique wake outbox watched
 -- uses: lane clock memory record wake ready unique forget finish locate journal
 -- argv: now or '', per delivery: run, number of the open entry, entry that resolves it
 -- replies: {now, per delivery: ok | closed (it waits no more) | gone (no such run, or it has ended)}

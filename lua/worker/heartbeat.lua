@@ -1,12 +1,13 @@
 -- Extends all leases of a worker at once, and tells it what it must know even if every hint was lost.
 --
--- keys: meta workers held cancels scheduled ready ranked ring opening leased
+-- keys: meta workers held cancels scheduled ready ranked ring opening outbox leased
 -- uses: clock memory
 -- argv: now or '', worker id, lease in ms
--- replies: {now, code, held, next, backlog, first expiry, cancelled: pairs of id and reason}
+-- replies: {now, code, held, next, backlog, first expiry, told, cancelled: pairs of id and reason}
 --          code: ok | lapsed (the entry ran out or is gone; it is not brought back)
 --          held: jobs Redis says this worker holds; next: ms until a job falls due or a rate of a key opens, -1 none; backlog: 1 if ready jobs wait
 --          first expiry: ms until the first of all entries runs out, below zero if one has: its jobs want reaping
+--          told: 1 if ends are kept that somebody is to be told of
 -- cost: O(log workers + cancellations asked of this worker's queue)
 -- holds: an entry that ran out stays so, since a reaper may be at work on it.
 
@@ -16,7 +17,7 @@ local worker, lease = ARGV[2], tonumber(ARGV[3])
 write_despite_full_memory()
 local ends = call('ZSCORE', workers, worker)
 if not ends or tonumber(ends) <= now then
-  return { now, 'lapsed', 0, -1, 0, 0, {} }
+  return { now, 'lapsed', 0, -1, 0, 0, 0, {} }
 end
 call('ZADD', workers, 'XX', now + lease, worker)
 
@@ -42,4 +43,5 @@ if waiting % 2 == 1 then
   due = due and math.min(due, opens) or opens
 end
 return { now, 'ok', tonumber(call('HGET', held, worker) or 0), due and math.max(due - now, 0) or -1,
-  waiting > 1 and 1 or 0, tonumber(first) - now, asked }
+  waiting > 1 and 1 or 0, tonumber(first) - now,
+  call('EXISTS', outbox), asked }

@@ -1,7 +1,7 @@
 -- Returns jobs of a worker whose lease ran out to the queue; a job that has crashed too many workers is dead-lettered, and
 -- one that was to be cancelled is cancelled.
 --
--- keys: meta workers held leased jobs ready ranked withdrawn laned places lanes ring parked opening limits flow scheduled tries failures progress logs steps journal ended completed cancelled dead unique cancels wake watched
+-- keys: meta workers held leased jobs ready ranked withdrawn laned places lanes ring parked opening limits flow scheduled tries failures progress logs steps journal ended completed cancelled dead unique cancels wake outbox watched
 -- uses: lane flow clock memory record tries wake ready unique forget finish cancel
 -- argv: now or '', worker id, crash limit, failure for a job over it, '1' on the last slice, then per job: id, token
 -- replies: {now, code, returned, dead}; code: ok | alive (the worker's lease has not run out: nothing is done)
@@ -33,8 +33,7 @@ for at = FIRST, #ARGV, FIELDS do
       local counted, crashes = count_crash(call('HGET', tries, id))
       call('HSET', tries, id, counted)
       if reason then
-        release_unique(id, record, UNIQUE_UNTIL_STARTED + UNIQUE_UNTIL_FINISHED)
-        finish(cancelled, { id }, { id, end_of(CANCELLED, now, reason) }, 1, 2, keep_cancelled)
+        end_cancelled(id, record, reason, now, keep_cancelled)
       elseif crashes >= crash_limit then
         dead_letter(id, record, failure, now, keep_dead)
         buried = buried + 1

@@ -1,11 +1,11 @@
 -- A worker's turn at a queue: settles what finished and leases as many ready jobs as it has free slots, in one call.
 --
--- keys: meta workers leased held jobs ready ranked withdrawn laned places lanes ring parked opening limits flow scheduled expiring tries failures progress logs steps journal ended completed cancelled dead unique cancels wake watched
+-- keys: meta workers leased held jobs ready ranked withdrawn laned places lanes ring parked opening limits flow scheduled expiring tries failures progress logs steps journal ended completed cancelled dead unique cancels wake outbox watched
 -- uses: lane flow turns clock memory record wake ready promote unique forget finish limit cancel take journal
 -- argv: now or '', worker id, token for what is leased now, free slots, count of tokens that completed jobs were leased with,
 --       then per token: token, count of jobs; in the same order per completed job: id, end as `ended` keeps it;
---       then per other outcome: kind, id, token, delay in ms, tries, failure or end
---       kinds: complete (a job with a unique key, or with keys) | retry | snooze | hand_back | dead | discard | cancel | suspend (a
+--       then per other outcome: kind, id, token, delay in ms, tries, failure, reason or end
+--       kinds: complete (a job with a unique key, or with keys) | tell (the same, and somebody is to be told of it) | retry | snooze | hand_back | dead | discard | cancel | suspend (a
 --       run; instead of a delay the time it is due at, instead of a failure how many entries of its journal the worker knows)
 -- replies: {now, code, held, next, more, ids, records, tries, steps, stale ids}
 --          code: ok | paused | lapsed (the worker's entry ran out: nothing is leased)
@@ -107,7 +107,7 @@ local function settle(kind, id, lease_token, delay, attempts, detail)
   -- Asked to end while it ran: it is not tried again, whatever became of the attempt.
   local reason = take_cancellation(id, lease_token)
   if reason and GOES_ON[kind] then
-    kind, detail = 'cancel', end_of(CANCELLED, now, reason)
+    kind, detail = 'cancel', reason
   end
   if attempts ~= '' then
     call('HSET', tries, id, attempts)
@@ -128,15 +128,19 @@ local function settle(kind, id, lease_token, delay, attempts, detail)
     push_ready(id, record, true)
   elseif kind == 'dead' then
     dead_letter(id, record, detail, now, settings.keep_dead)
+  elseif kind == 'cancel' then
+    end_cancelled(id, record, detail, now, settings.keep_cancelled)
   else
     release_unique(id, record, UNIQUE_UNTIL_STARTED + UNIQUE_UNTIL_FINISHED)
-    if kind == 'complete' then
-      finish(completed, { id }, { id, detail }, 1, 2, settings.keep_completed)
-    elseif kind == 'cancel' then
-      finish(cancelled, { id }, { id, detail }, 1, 2, settings.keep_cancelled)
-    else
+    if kind == 'discard' then
       forget({ id })
       announce_end({ id })
+      tell_end(id, record, end_of(DEAD, now, detail))
+    else
+      finish(completed, { id }, { id, detail }, 1, 2, settings.keep_completed)
+      if kind == 'tell' then
+        tell_end(id, record, detail)
+      end
     end
   end
 end

@@ -14,7 +14,10 @@ use crate::{
 };
 
 mod faults;
+mod invoking;
+mod racing;
 mod ticks;
+mod told;
 mod waiting;
 
 /// What bodies of steps did, in order.

@@ -23,7 +23,7 @@ const MOST_JOBS: usize = 1000;
 const MOST_BYTES: usize = 4 * 1024 * 1024;
 
 /// A job as it goes into the script.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Draft {
     pub(crate) id: JobId,
     pub(crate) record: Vec<u8>,
@@ -31,7 +31,7 @@ pub(crate) struct Draft {
     pub(crate) special: Option<Special>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Special {
     /// `""` now, `+ms` or `@ms`.
     pub(crate) when: String,

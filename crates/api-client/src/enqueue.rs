@@ -3,8 +3,9 @@
 use std::{future::IntoFuture, pin::Pin, sync::Arc, time::Duration};
 
 use ergate_shared::{
-    Backoff, FunctionName, Job, JobId, JobName, JobOptions, JobRecord, Key, Lane, OnExhausted, Priority,
-    QueueName, UniqueScope, duration, fnv::fnv1a, record::LONGEST_UNIQUE_KEY,
+    Backoff, FunctionName, Job, JobId, JobName, JobOptions, JobRecord, Key, Lane, OnExhausted, Parent,
+    Priority, QueueName, UniqueScope, duration, fnv::fnv1a, function::QUEUE_PREFIX,
+    record::LONGEST_UNIQUE_KEY,
 };
 
 use crate::{
@@ -335,6 +336,13 @@ impl Enqueue {
         self
     }
 
+    /// For the engine: has its result delivered to a run that waits for it.
+    #[doc(hidden)]
+    pub fn parent(mut self, parent: Parent) -> Self {
+        self.options.parent = Some(parent);
+        self
+    }
+
     /// For routers: keeps its id taken even after it has ended and been forgotten, until
     /// [`acknowledged`](Client::acknowledged); refuses it after `until`, in ms since the epoch by Redis' clock; and takes a
     /// payload of any size, since the event in it has been measured already.
@@ -342,6 +350,35 @@ impl Enqueue {
     pub fn routed(mut self, until: u64) -> Self {
         self.routed_until = Some(until);
         self
+    }
+
+    /// The queue it goes to.
+    ///
+    /// # Errors
+    /// If that has no valid name.
+    #[doc(hidden)]
+    pub fn queue_name(&self) -> Result<&QueueName, &ergate_shared::Error> {
+        self.queue.as_ref()
+    }
+
+    /// For the engine: tries until Redis has answered, however long it is away.
+    #[doc(hidden)]
+    pub async fn insist(self) -> Result<Receipt, Error> {
+        let client = self.client.clone();
+        let Ready { queue, draft, unique, .. } = self.draft()?;
+        let id = draft.id.clone();
+        loop {
+            match client.batcher(&queue).submit(vec![draft.clone()]).await.map_err(unshare) {
+                Ok(taken) => {
+                    let taken = taken.into_iter().next().unwrap_or(Taken::New);
+                    return receipt(&queue, id, taken, unique);
+                }
+                Err(error) if error.is_connection() => {
+                    tracing::warn!(%queue, job.id = %id, %error, "job is not enqueued yet; it is tried again");
+                }
+                Err(error) => return Err(error),
+            }
+        }
     }
 
     fn check(&mut self, time: Duration, what: &str) {
@@ -392,6 +429,7 @@ impl Enqueue {
             unique: self.unique.as_ref().map(|unique| (unique.scope, unique.key.clone())),
             lane,
             expires: self.expires_in.is_some(),
+            tells: self.options.parent.is_some() || queue.as_str().starts_with(QUEUE_PREFIX),
             enqueued_at: now,
             due_at,
             version: self.version,

@@ -105,7 +105,14 @@ impl JobHandle {
         let call = script::JOB_CANCEL.on(keys).arg("").arg(self.id.as_str()).arg(reason);
         let (_, code, token): (u64, String, String) = self.redis().run(&call).await?;
         match code.as_str() {
-            "ok" => Ok(Cancelled::Done),
+            "ok" => {
+                if token == "told"
+                    && let Err(error) = self.queue.client().tell_ends(self.queue.name()).await
+                {
+                    tracing::debug!(%error, "a worker of the queue will tell of the cancellation");
+                }
+                Ok(Cancelled::Done)
+            }
             "asked" => {
                 // Only for haste: the worker hears of it with its next heartbeat too.
                 let call_key = keys.call(&WorkerId::of_token(&token));

@@ -6,6 +6,7 @@ mod batch;
 mod bulk;
 mod client;
 mod coalesce;
+mod courier;
 mod dead;
 mod durability;
 mod ending;

@@ -141,21 +141,34 @@ impl Client {
         entry: u32,
         resolution: Resolution,
     ) -> Result<Delivered, Error> {
-        let call = script::RUN_DELIVER
-            .on(&self.keys(queue))
-            .arg("")
-            .arg(run.as_str())
-            .number(entry)
-            .arg(Entry::resolution(entry, resolution, self.redis().now_ms()).to_json());
+        let delivered = self.deliver_all(queue, vec![(run.clone(), entry, resolution)]).await?;
+        delivered.into_iter().next().ok_or_else(|| delivery(String::new()))
+    }
+
+    #[doc(hidden)]
+    pub async fn deliver_all(
+        &self,
+        queue: &QueueName,
+        resolutions: Vec<(JobId, u32, Resolution)>,
+    ) -> Result<Vec<Delivered>, Error> {
+        let mut call = script::RUN_DELIVER.on(&self.keys(queue)).arg("");
+        let at = self.redis().now_ms();
+        for (run, entry, resolution) in resolutions {
+            call.push(run.as_str());
+            call.push(entry.to_string());
+            call.push(Entry::resolution(entry, resolution, at).to_json());
+        }
         let (now, codes): (u64, Vec<String>) = self.redis().run(&call).await?;
         self.redis().saw_time(now);
-        let code = codes.into_iter().next().unwrap_or_default();
-        match code.as_str() {
-            "ok" => Ok(Delivered::Done),
-            "closed" => Ok(Delivered::Closed),
-            "gone" => Ok(Delivered::Gone),
-            _ => Err(ergate_shared::Error::Reply { script: "run/deliver", reply: code }.into()),
-        }
+        codes
+            .into_iter()
+            .map(|code| match code.as_str() {
+                "ok" => Ok(Delivered::Done),
+                "closed" => Ok(Delivered::Closed),
+                "gone" => Ok(Delivered::Gone),
+                _ => Err(delivery(code)),
+            })
+            .collect()
     }
 }
 
@@ -183,6 +196,10 @@ fn read_body(body: &[u8]) -> Option<(u64, EventRecord)> {
 fn next<T: redis::FromRedisValue>(reply: &mut impl Iterator<Item = redis::Value>) -> Result<T, Error> {
     let value = reply.next().ok_or_else(|| wrong("a reply cut short".to_owned()))?;
     redis::from_redis_value(value).map_err(|error| wrong(error.to_string()))
+}
+
+fn delivery(reply: String) -> Error {
+    ergate_shared::Error::Reply { script: "run/deliver", reply }.into()
 }
 
 fn wrong(reply: String) -> Error {

@@ -65,15 +65,17 @@ pub use ergate_shared::{
     EventRecord, FailureKind, FailureRecord, FunctionName, FunctionSpec, Jitter, Job, JobId, JobName,
     JobOptions, JobRecord, JobState, Key, KeyName, Lane, Namespace, OnExhausted, Priority, QueueName,
     RerunOf, RunInput, Schedule, ScheduleName, Tick, Tries, Trigger, UniqueScope, WaitRef, WorkerId,
-    duration, run,
+    duration,
+    function::{FunctionCancelled, FunctionFailed, FunctionFinished},
+    run,
     schedule::{CatchUp, Cron, Every, Overlap, Recurrence, Zone},
     stock,
 };
 pub use ergate_worker::{
     Attempt, BlockingHandler, Cancelled, Context, DeadLetter, Deadline, Ended, Error as WorkerError, Failure,
-    FromContext, FromRef, Function, FunctionHandler, Handler, Health, Log, Metrics, Middleware, Next,
-    Progress, Result, Router, RunStep, Sleep, State, Step, StepAttempt, StepError, Verdict, WaitFor, Worker,
-    shutdown_signal,
+    FromContext, FromRef, Function, FunctionHandler, Handler, Health, Invoke, Log, Metrics, Middleware, Next,
+    Progress, Result, Router, RunStep, Sleep, State, Step, StepAttempt, StepError, Verdict, WaitFor, Way,
+    Worker, shutdown_signal,
 };
 
 /// Tests of your own code without Redis; feature `testing`.

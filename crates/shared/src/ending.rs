@@ -1,4 +1,4 @@
-//! How a completed or cancelled job's end is kept: a mark, the time in nine digits to the base 36, and the result.
+//! How a job's end is kept: a mark, the time in nine digits to the base 36, and the result, the reason or the failure.
 //!
 //! Short, so that an end without a result fits Redis' smallest allocation; `lua/lib/finish.lua` writes and reads it too.
 
@@ -6,6 +6,8 @@
 pub const COMPLETED: u8 = b'c';
 /// Marks a cancelled job.
 pub const CANCELLED: u8 = b'x';
+/// Marks a dead letter, where an end is told to others.
+pub const DEAD: u8 = b'd';
 
 const DIGITS: &[u8; 36] = b"0123456789abcdefghijklmnopqrstuvwxyz";
 const PLACES: usize = 9;

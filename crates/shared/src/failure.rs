@@ -21,6 +21,8 @@ pub enum FailureKind {
     Unhandled,
     /// It had not started by its expiry.
     Expired,
+    /// It was cancelled: what a run is told that waits for its result.
+    Cancelled,
 }
 
 impl FailureKind {
@@ -34,6 +36,7 @@ impl FailureKind {
             Self::Decode => "decode",
             Self::Unhandled => "unhandled",
             Self::Expired => "expired",
+            Self::Cancelled => "cancelled",
         }
     }
 }

@@ -4,8 +4,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Event, EventPattern, EventRecord, FunctionName, JobName, QueueName, RunInput};
 
+mod ended;
 mod tick;
 
+pub use ended::{FunctionCancelled, FunctionFailed, FunctionFinished, tells_of_an_end};
 pub use tick::{EventOrTick, Tick};
 
 /// A function as it is declared: what it is called and what starts it.

@@ -100,6 +100,8 @@ keys! {
     producers,
     /// List: empty, or one marker that wakes one idle worker.
     wake,
+    /// Stream: ends that are still to be told outside the queue, each with the job's id, its end and its record.
+    outbox,
     /// Hash: ids whose end somebody waits for.
     watched,
     /// Sorted set: ids of runs whose event has not been acknowledged yet, by when they were started.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Backoff, OnExhausted};
+use crate::{Backoff, OnExhausted, Parent};
 
 /// Options of one job. `None` means: what the job's type declares in the worker that runs it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -28,6 +28,9 @@ pub struct JobOptions {
     /// The producer's trace context, as the W3C `traceparent` header has it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub traceparent: Option<String>,
+    /// The run that invoked it and waits for its result.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parent: Option<Parent>,
     /// What later releases add; kept through a round trip.
     #[serde(flatten)]
     pub unknown: serde_json::Map<String, serde_json::Value>,

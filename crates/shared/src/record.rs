@@ -4,7 +4,7 @@
 //! byte 0      version of this layout, 1
 //! byte 1      priority, 1..=10                                       | read by scripts,
 //! byte 2      flags: 1, 2, 4 unique scopes · 8 expires · 16 options  | see lua/lib/record.lua
-//!             · 64 keys                                              |
+//!             · 64 keys · 128 its end is told                        |
 //! if unique   length (1 byte), unique key                            |
 //! if keys     length (1 byte), lane                                  |
 //! 6 bytes     enqueued at, ms since the epoch by Redis' clock as the producer knows it, big-endian
@@ -23,6 +23,7 @@ const JSON: u8 = 0;
 const EXPIRES: u8 = 8;
 const OPTIONS: u8 = 16;
 const KEYED: u8 = 64;
+const TELLS: u8 = 128;
 const UNIQUE_SCOPES: u8 = 7;
 
 /// The longest unique key, in bytes.
@@ -62,6 +63,8 @@ pub struct JobRecord {
     pub lane: Option<Lane>,
     /// Whether it must have started by some time, which is kept in the set `expiring`.
     pub expires: bool,
+    /// Whether its end is told outside the queue: to who waits for its result, to functions that are started by it.
+    pub tells: bool,
     /// When it was enqueued, in ms since the epoch.
     pub enqueued_at: u64,
     /// When it was first due, in ms since the epoch.
@@ -92,6 +95,9 @@ impl JobRecord {
         }
         if self.lane.is_some() {
             flags |= KEYED;
+        }
+        if self.tells {
+            flags |= TELLS;
         }
         bytes.extend([LAYOUT, self.priority.get(), flags]);
         if let Some((_, key)) = &self.unique {
@@ -172,6 +178,7 @@ impl JobRecord {
             unique,
             lane,
             expires: flags & EXPIRES != 0,
+            tells: flags & TELLS != 0,
             enqueued_at,
             due_at,
             version,
@@ -227,14 +234,24 @@ mod tests {
         let bytes = proptest::collection::vec(any::<u8>(), 0..300);
         let lane = proptest::option::of("account=[a-zé]{1,60}".prop_map(Lane::stored));
         let times = (0_u64..1 << 48, 0_u64..1 << 48);
-        (1_i64..=10, unique, lane, any::<bool>(), times, any::<u16>(), options, bytes).prop_map(
-            |(priority, unique, lane, expires, (enqueued_at, due_at), version, (retries, tags), payload)| {
+        (1_i64..=10, unique, lane, any::<(bool, bool)>(), times, any::<u16>(), options, bytes).prop_map(
+            |(
+                priority,
+                unique,
+                lane,
+                (expires, tells),
+                (enqueued_at, due_at),
+                version,
+                (retries, tags),
+                payload,
+            )| {
                 JobRecord {
                     name: JobName::new("send-welcome").unwrap(),
                     priority: Priority::new(priority).unwrap(),
                     unique,
                     lane,
                     expires,
+                    tells,
                     enqueued_at,
                     due_at,
                     version,

@@ -19,7 +19,7 @@ pub use fork::{CopiedEntry, before};
 pub use journal::{Journal, entry_field};
 pub use state::RunState;
 pub use tail::{LastStep, Tail, TailEntry};
-pub use trace::{AttemptTrace, Awaits, Pending, StepKind, StepState, StepTrace, trace};
+pub use trace::{AttemptTrace, Awaits, Child, Pending, StepKind, StepState, StepTrace, trace};
 
 /// The most entries of a run's journal; a step takes one, and one more for each attempt that failed or for its resolution.
 pub const MOST_ENTRIES: u32 = 20_000;
@@ -37,9 +37,6 @@ pub const LONGEST_SLEEP: std::time::Duration = std::time::Duration::from_secs(36
 pub struct RunInput {
     /// What started it: one event, or several as a batch.
     pub events: Vec<EventRecord>,
-    /// The run that invoked it and waits for its result.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub parent: Option<Parent>,
     /// The version of the function when it was started; 0 if nobody said.
     #[serde(default)]
     pub version: u32,
@@ -51,11 +48,11 @@ pub struct RunInput {
 impl RunInput {
     /// A run that is started by this.
     pub fn of(event: EventRecord) -> Self {
-        Self { events: vec![event], parent: None, version: 0, rerun_of: None }
+        Self { events: vec![event], version: 0, rerun_of: None }
     }
 }
 
-/// A run that waits for the result of another.
+/// A run that waits for the result of another run or job.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Parent {
     /// The queue of its function.

@@ -37,6 +37,8 @@ pub(crate) struct Inner {
     pub(crate) steps: u32,
     /// Whether this attempt has written into the run's journal.
     pub(crate) recorded: AtomicBool,
+    /// Whether somebody outside the queue is to be told when it completes.
+    pub(crate) tells_completion: bool,
     pub(crate) stop: Stop,
 }
 

@@ -4,7 +4,9 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use ergate_shared::{
     Backoff, Expression, FailureKind, FunctionInput, FunctionName, FunctionSpec, JobRecord, OnExhausted,
-    RunInput, Schedule, Tries, Trigger, function::LONGEST_FUNCTION_NAME, schedule::Cron,
+    RunInput, Schedule, Tries, Trigger,
+    function::{FunctionFailed, LONGEST_FUNCTION_NAME},
+    schedule::Cron,
 };
 
 use crate::{
@@ -53,6 +55,7 @@ pub struct Function<S = ()> {
     triggers: Vec<(String, Option<String>)>,
     /// Cron expressions, each with its zone before it if it has one.
     crons: Vec<String>,
+    on_failure: Option<Box<Function<S>>>,
     retries: u32,
     backoff: Backoff,
     timeout: Duration,
@@ -81,6 +84,7 @@ impl<S: Send + Sync + 'static> Function<S> {
             name: name.to_owned(),
             triggers: H::Input::event().map(|name| (name.to_owned(), None)).into_iter().collect(),
             crons: Vec::new(),
+            on_failure: None,
             retries: RETRIES,
             backoff: Backoff::default(),
             timeout: TIMEOUT,
@@ -127,6 +131,22 @@ impl<S: Send + Sync + 'static> Function<S> {
             let name = if place == 0 { self.name.clone() } else { format!("{}-{}", self.name, place + 1) };
             Schedule::cron(name, cron).function(self.name.clone())
         })
+    }
+
+    /// Calls this when a run of it has failed for good: a durable function of its own, `<name>-failure`, which is started by
+    /// [`FunctionFailed`] and may have steps. It is not called for one that is cancelled.
+    pub fn on_failure<Args, H: FunctionHandler<Args, S, Input = FunctionFailed>>(
+        mut self,
+        handler: H,
+    ) -> Self {
+        let condition = format!("event.data.function_id == '{}'", self.name);
+        let function = Function::new(&format!("{}-failure", self.name), handler).when(&condition);
+        self.on_failure = Some(Box::new(function));
+        self
+    }
+
+    pub(crate) fn take_on_failure(&mut self) -> Option<Self> {
+        self.on_failure.take().map(|function| *function)
     }
 
     /// Sets how often each step is tried again after it failed, and the code between steps; default 3.

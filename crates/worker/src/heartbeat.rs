@@ -135,8 +135,8 @@ impl Heart {
             .arg("")
             .arg(worker.as_str())
             .number(self.lease.as_millis() as i128);
-        type Reply = (u64, String, u64, i64, u64, i64, Vec<(String, String)>);
-        let (now, code, held, next, backlog, first_expiry, cancelled): Reply = redis.run(&call).await?;
+        type Reply = (u64, String, u64, i64, u64, i64, u64, Vec<(String, String)>);
+        let (now, code, held, next, backlog, first_expiry, told, cancelled): Reply = redis.run(&call).await?;
         redis.saw_time(now);
         if code == "lapsed" {
             if seat.lapsed(worker) {
@@ -147,6 +147,9 @@ impl Heart {
         }
         seat.extended(worker, sent, self.lease);
         self.metrics.heartbeat_at(&seat.queue);
+        if told == 1 {
+            seat.to_tell.notify_one();
+        }
         let first_ends = match u64::try_from(first_expiry) {
             Ok(left) => Instant::now() + Duration::from_millis(left),
             Err(_) => Instant::now(),

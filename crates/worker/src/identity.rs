@@ -53,6 +53,8 @@ pub(crate) struct Seat {
     pub(crate) turns: AtomicU64,
     /// Whether a turn is under way.
     pub(crate) in_turn: AtomicBool,
+    /// Ends are kept that are to be told outside the queue.
+    pub(crate) to_tell: tokio::sync::Notify,
     /// When the first of all workers' leases in this queue runs out, for the reaper.
     pub(crate) reap: tokio::sync::Notify,
     pub(crate) reap_at: Mutex<Option<Instant>>,
@@ -88,6 +90,7 @@ impl Seat {
             running: AtomicUsize::new(0),
             turns: AtomicU64::new(0),
             in_turn: AtomicBool::new(false),
+            to_tell: tokio::sync::Notify::new(),
             reap: tokio::sync::Notify::new(),
             reap_at: Mutex::new(None),
             last_turn: Mutex::new(now),

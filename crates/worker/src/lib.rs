@@ -20,6 +20,7 @@ mod attempt;
 #[cfg(feature = "binary")]
 pub mod binary;
 mod context;
+mod courier;
 mod error;
 mod extract;
 mod failure;
@@ -59,5 +60,5 @@ pub use middleware::{Middleware, Next};
 pub use outcome::{DeadLetter, Ended};
 pub use router::Router;
 pub use shutdown::shutdown_signal;
-pub use step::{RunStep, Sleep, Step, StepAttempt, StepError, WaitFor};
+pub use step::{Invoke, RunStep, Sleep, Step, StepAttempt, StepError, WaitFor, Way};
 pub use worker::{Health, Worker};

@@ -83,6 +83,17 @@ impl Settlement {
     }
 }
 
+impl Settlement {
+    /// Whether somebody outside the queue is to be told of it.
+    pub(crate) fn is_told(&self) -> bool {
+        self.context.as_ref().is_some_and(|context| match self.ended {
+            Ended::Completed => context.inner.tells_completion,
+            Ended::Dead | Ended::Discarded | Ended::Cancelled => context.inner.record.tells,
+            _ => false,
+        })
+    }
+}
+
 #[derive(Debug)]
 pub(crate) enum Action {
     /// With the result, as JSON.
@@ -105,13 +116,14 @@ impl Action {
         Self::Other { kind, delay, due: None, tries, detail: Vec::new(), failure: None }
     }
 
-    /// A completed job; told of apart if it has a unique key that must be let go, or keys whose next jobs may start.
+    /// A completed job; told of apart if it has a unique key that must be let go, keys whose next jobs may start, or somebody
+    /// who is to be told of it.
     pub(crate) fn complete(context: &Context, result: String) -> Self {
         let record = &context.inner.record;
         let holds_key = matches!(&record.unique, Some((UniqueScope::Finished | UniqueScope::Started, _)));
-        if holds_key || record.lane.is_some() {
+        if holds_key || record.lane.is_some() || context.inner.tells_completion {
             return Self::Other {
-                kind: "complete",
+                kind: if context.inner.tells_completion { "tell" } else { "complete" },
                 delay: Duration::ZERO,
                 due: None,
                 tries: None,
@@ -175,11 +187,22 @@ impl Action {
         }
     }
 
+    fn discard(failure: &FailureRecord) -> Self {
+        Self::Other {
+            kind: "discard",
+            delay: Duration::ZERO,
+            due: None,
+            tries: None,
+            detail: failure.to_json(),
+            failure: None,
+        }
+    }
+
     /// What becomes of a job that is out of tries.
     pub(crate) fn exhausted(then: OnExhausted, tries: Tries, failure: FailureRecord) -> (Self, Ended) {
         match then {
             OnExhausted::DeadLetter => (Self::dead(tries, failure), Ended::Dead),
-            OnExhausted::Discard => (Self::other("discard", Duration::ZERO, None), Ended::Discarded),
+            OnExhausted::Discard => (Self::discard(&failure), Ended::Discarded),
             OnExhausted::RetryLater(delay) => {
                 (Self::retry(delay, Tries { failures: 0, ..tries }, failure), Ended::Retried)
             }

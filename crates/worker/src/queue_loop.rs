@@ -9,7 +9,10 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, PoisonError, atomic::Ordering},
+    sync::{
+        Arc, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -57,6 +60,8 @@ pub(crate) struct QueueLoop {
     lease: Duration,
     metrics: Metrics,
     on_dead: Option<DeadHook>,
+    /// Whether completed runs are told to functions; nothing for plain jobs.
+    audience: Option<Arc<AtomicBool>>,
     notes: Notes,
     recorder: Recorder,
     signals: mpsc::UnboundedReceiver<Signal>,
@@ -89,6 +94,7 @@ pub(crate) struct Parts {
     pub(crate) lease: Duration,
     pub(crate) metrics: Metrics,
     pub(crate) on_dead: Option<DeadHook>,
+    pub(crate) audience: Option<Arc<AtomicBool>>,
     pub(crate) signals: mpsc::UnboundedReceiver<Signal>,
     /// Turns true when the loop must end whatever is left.
     pub(crate) give_up: watch::Receiver<bool>,
@@ -109,6 +115,7 @@ impl QueueLoop {
             lease: parts.lease,
             metrics: parts.metrics,
             on_dead: parts.on_dead,
+            audience: parts.audience,
             notes,
             recorder,
             signals: parts.signals,
@@ -335,6 +342,9 @@ impl QueueLoop {
                 self.metrics.turn(&self.seat.queue, started.elapsed(), settlements.len(), turn.leased.len());
                 self.answered();
                 self.pause = FIRST_PAUSE;
+                if settlements.iter().any(Settlement::is_told) {
+                    self.seat.to_tell.notify_one();
+                }
                 self.settled(settlements, &turn.stale);
                 let before = self.running.len();
                 self.took(&worker, &token, ask, &turn);

@@ -14,5 +14,5 @@ mod store;
 
 pub(crate) use drive::drive;
 pub(crate) use recorder::Recorder;
-pub(crate) use shared::{Shared, Standing, StepDefaults};
+pub(crate) use shared::{Open, Shared, Standing, StepDefaults};
 pub(crate) use store::{Boxed, Instead, LeasedRun, Recorded, Store, Write};

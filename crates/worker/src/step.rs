@@ -10,7 +10,7 @@ use std::{
 };
 
 use ergate_client::Client;
-use ergate_shared::{Backoff, Event, EventId, JobId};
+use ergate_shared::{Backoff, Event, EventId, EventRecord, Job, JobId};
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
@@ -20,11 +20,14 @@ use crate::{
 
 mod attempt;
 mod error;
+mod invoke;
+mod race;
 mod sleep;
 mod wait;
 
 pub use attempt::StepAttempt;
 pub use error::StepError;
+pub use invoke::Invoke;
 pub use sleep::Sleep;
 pub use wait::WaitFor;
 
@@ -137,7 +140,28 @@ impl Step {
     /// # }
     /// ```
     pub fn wait_for<E: Event>(&self, id: impl Into<String>) -> WaitFor<E> {
-        WaitFor::new(&self.shared, self.shared.name(id.into()))
+        WaitFor::typed(&self.shared, self.shared.name(id.into()))
+    }
+
+    /// Waits for an event whose type is not known here, as [`wait_for`](Self::wait_for) does.
+    pub fn wait_for_named(&self, id: impl Into<String>, event: &str) -> WaitFor<EventRecord> {
+        WaitFor::named(&self.shared, self.shared.name(id.into()), event)
+    }
+
+    /// Goes on with the first event that comes of several waits, and says which wait it was, counted from 0. `None` once the
+    /// time of one of them is over: give them all the same.
+    ///
+    /// # Errors
+    /// If the event's data is not what the type in the code says.
+    pub async fn wait_any<E: Send>(
+        &self,
+        id: impl Into<String>,
+        waits: impl IntoIterator<Item = WaitFor<E>>,
+    ) -> Result<Option<(usize, E)>, StepError> {
+        let ways = waits.into_iter().enumerate();
+        let ways =
+            ways.map(|(place, wait)| Self::way(async move { Ok(wait.await?.map(|event| (place, event))) }));
+        self.race(id, ways.collect::<Vec<_>>()).await
     }
 
     /// Sends an event, once: its id is made of the run's id and the step's name, so that a repetition starts nothing twice.
@@ -146,6 +170,80 @@ impl Step {
         self.run_with(id, async move |attempt: StepAttempt| {
             client.send(event).id(attempt.key).await.map(|receipt| receipt.id)
         })
+    }
+
+    /// Starts a run of another function with this data, and waits for what it returns.
+    ///
+    /// The run leaves memory meanwhile. If that one fails or is cancelled, this step fails as a step does that is out of attempts.
+    ///
+    /// ```
+    /// # use ergate_worker::{Result, Step};
+    /// # async fn example(step: Step) -> Result<()> {
+    /// let pdf: String = step.invoke("render", "render-pdf", &serde_json::json!({ "report": 7 })).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn invoke<T: DeserializeOwned>(
+        &self,
+        id: impl Into<String>,
+        function: &str,
+        data: &impl Serialize,
+    ) -> Invoke<T> {
+        Invoke::new(&self.shared, self.shared.name(id.into()), self.client.invoke(function, data))
+    }
+
+    /// Enqueues a job, and waits for what its handler returns; as [`invoke`](Self::invoke) does with a function.
+    pub fn invoke_job<T: DeserializeOwned>(&self, id: impl Into<String>, job: impl Job) -> Invoke<T> {
+        Invoke::new(&self.shared, self.shared.name(id.into()), self.client.enqueue(job))
+    }
+
+    /// Enqueues a job, once, and goes on: its id is made of the run's id and the step's name.
+    pub fn enqueue(&self, id: impl Into<String>, job: impl Job + Sync) -> RunStep<'static, JobId> {
+        let client = self.client.clone();
+        self.run_with(id, async move |attempt: StepAttempt| {
+            client.enqueue(job).id(attempt.key).await.map(|receipt| receipt.id)
+        })
+    }
+
+    /// Goes on with the first of several futures that is ready, and drops the others: steps, waits, sleeps, or blocks of them.
+    /// Which one it was is remembered, so that it is the same at every replay.
+    ///
+    /// What the others were doing is dropped where it is, and what they waited for is waited for no more.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use ergate_shared::Event;
+    /// # use ergate_worker::{Result, Step};
+    /// # #[derive(serde::Serialize, serde::Deserialize)] struct Paid { order: u64 }
+    /// # impl Event for Paid { const NAME: &str = "order/paid"; }
+    /// # #[derive(serde::Serialize, serde::Deserialize)] struct Withdrawn { order: u64 }
+    /// # impl Event for Withdrawn { const NAME: &str = "order/withdrawn"; }
+    /// # async fn example(step: Step) -> Result<()> {
+    /// let paid = step.wait_for::<Paid>("payment").on("order", 7);
+    /// let withdrawn = step.wait_for::<Withdrawn>("withdrawal").on("order", 7);
+    /// let is_paid = step
+    ///     .race("outcome", [
+    ///         Step::way(async { Ok(paid.await?.is_some()) }),
+    ///         Step::way(async { withdrawn.await.map(|_| false) }),
+    ///     ])
+    ///     .await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// What the first one fails with.
+    pub async fn race<'a, T>(
+        &self,
+        id: impl Into<String>,
+        ways: impl IntoIterator<Item = Way<'a, T>>,
+    ) -> Result<T, StepError> {
+        race::race(&self.shared, self.shared.name(id.into()), ways.into_iter().collect()).await
+    }
+
+    /// One of the futures of a [`race`](Self::race).
+    pub fn way<'a, T>(way: impl Future<Output = Result<T, StepError>> + Send + 'a) -> Way<'a, T> {
+        Box::pin(way)
     }
 
     /// The time, by Redis' clock: the same at every replay.
@@ -177,6 +275,9 @@ impl Step {
         self.run("random", async move { Ok::<_, Failure>(drawn()) }).await
     }
 }
+
+/// One of the futures of a [`race`](Step::race).
+pub type Way<'a, T> = Pin<Box<dyn Future<Output = Result<T, StepError>> + Send + 'a>>;
 
 /// A step about to be done: set options, then await it.
 #[must_use = "a step is done when this is awaited"]
@@ -215,6 +316,16 @@ impl<T> RunStep<'_, T> {
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
         self
+    }
+}
+
+impl<'a, T: DeserializeOwned + Send + 'a> RunStep<'a, T> {
+    /// Does a step that the run can do without: `None` if it is out of attempts or failed for good, which is logged.
+    pub async fn optional(self) -> Option<T> {
+        let run = Arc::clone(&self.shared);
+        self.await
+            .inspect_err(|error| tracing::warn!(run.id = %run.id, %error, "an optional step failed; the run goes on without"))
+            .ok()
     }
 }
 

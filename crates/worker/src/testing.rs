@@ -182,18 +182,14 @@ impl<S: Send + Sync + 'static> TestRun<S> {
             priority: Priority::default(),
             unique: None,
             lane: None,
+            tells: false,
             expires: false,
             enqueued_at: self.begins_at,
             due_at: self.begins_at,
             version: 1,
             options: JobOptions::default(),
-            payload: serde_json::to_vec(&RunInput {
-                events: self.events,
-                parent: None,
-                version: 0,
-                rerun_of: None,
-            })
-            .expect("events are JSON"),
+            payload: serde_json::to_vec(&RunInput { events: self.events, version: 0, rerun_of: None })
+                .expect("events are JSON"),
         };
         let queue = name.queue();
         let keys = client.keys(&queue);
@@ -214,6 +210,7 @@ impl<S: Send + Sync + 'static> TestRun<S> {
                     recorder: Recorder::new(client.redis().clone(), keys.clone(), None),
                     steps: memory.len(),
                     recorded: AtomicBool::new(false),
+                    tells_completion: false,
                     stop: Stop::default(),
                 }),
             };

@@ -87,8 +87,7 @@ pub(crate) async fn take(
         });
         call.push(tries.map(ergate_shared::Tries::to_text).unwrap_or_default());
         match *kind {
-            "complete" => call.push(ending::write(&mut end, ending::COMPLETED, now, detail)),
-            "cancel" => call.push(ending::write(&mut end, ending::CANCELLED, now, detail)),
+            "complete" | "tell" => call.push(ending::write(&mut end, ending::COMPLETED, now, detail)),
             _ => call.push(detail),
         }
     }

@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     fmt,
-    sync::{Arc, PoisonError},
+    sync::{Arc, PoisonError, atomic::AtomicBool},
     time::{Duration, Instant},
 };
 
@@ -18,7 +18,7 @@ use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use crate::{
-    BlockingHandler, DeadLetter, Error, Function, Handler, Metrics, Middleware,
+    BlockingHandler, DeadLetter, Error, Function, Handler, Metrics, Middleware, courier,
     heartbeat::{self, Heart},
     identity::{Seat, Signal},
     middleware::Layer,
@@ -179,7 +179,10 @@ impl<S: Send + Sync + 'static> Worker<S> {
     }
 
     /// Runs a durable function. Its runs are jobs of a queue of its own, so that nothing else need be named.
-    pub fn function(mut self, function: Function<S>) -> Self {
+    pub fn function(mut self, mut function: Function<S>) -> Self {
+        if let Some(on_failure) = function.take_on_failure() {
+            self = self.function(on_failure);
+        }
         if function.problems().is_empty() {
             self = function.schedules().fold(self, Self::schedule);
         }
@@ -347,6 +350,7 @@ impl<S: Send + Sync + 'static> Worker<S> {
                 (queue, Arc::new(Routes::from([(name, Arc::new(route))])))
             })
             .collect();
+        let audience = Arc::new(AtomicBool::new(false));
         let weights: Vec<u32> = self.queues.iter().map(|(.., weight)| *weight).collect();
         let pool = self.slots.map(|total| Arc::new(Pool::new(total, seats.clone(), &weights)));
         for (place, (seat, signals)) in seats.iter().zip(all_signals).enumerate() {
@@ -363,6 +367,7 @@ impl<S: Send + Sync + 'static> Worker<S> {
                     lease: self.lease,
                     metrics: metrics.clone(),
                     on_dead: self.on_dead.clone(),
+                    audience: name.as_str().starts_with(QUEUE_PREFIX).then(|| Arc::clone(&audience)),
                     signals,
                     give_up: given_up.clone(),
                 })
@@ -376,6 +381,8 @@ impl<S: Send + Sync + 'static> Worker<S> {
                 metrics: metrics.clone(),
             };
             helpers.spawn(end.clone().run_until_cancelled_owned(upkeep.run()));
+            let courier = courier::run(self.client.clone(), Arc::clone(seat));
+            helpers.spawn(end.clone().run_until_cancelled_owned(courier));
             beds.push(bed);
         }
         let groups: Vec<Vec<Arc<Bed>>> = if self.client.redis().is_cluster() {
@@ -399,6 +406,8 @@ impl<S: Send + Sync + 'static> Worker<S> {
         if !self.specs.is_empty() {
             let (client, specs) = (self.client.clone(), std::mem::take(&mut self.specs));
             helpers.spawn(end.clone().run_until_cancelled_owned(keep_declared(client, specs)));
+            let listening = courier::look_for_audience(self.client.clone(), audience);
+            helpers.spawn(end.clone().run_until_cancelled_owned(listening));
             let router = Router::new(self.client.clone()).metrics(metrics.clone());
             helpers.spawn(router.run_until(end.clone().cancelled_owned()));
         }

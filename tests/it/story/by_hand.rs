@@ -170,6 +170,7 @@ impl Entry {
             unique: self.unique.clone(),
             lane: Lane::of(self.keys.clone()).unwrap(),
             expires: self.expiry.is_some(),
+            tells: false,
             enqueued_at: now,
             due_at: now,
             version: 1,
@@ -340,8 +341,16 @@ impl ByHand {
 
     pub(crate) async fn heartbeat(&self, worker: &str) -> Beat {
         let call = self.call(&script::WORKER_HEARTBEAT).arg(worker).number(LEASE);
-        let (_, code, held, next, _, _, cancelled): (u64, String, u64, i64, u64, i64, Vec<(String, String)>) =
-            self.run(&call).await;
+        let (_, code, held, next, _, _, _, cancelled): (
+            u64,
+            String,
+            u64,
+            i64,
+            u64,
+            i64,
+            u64,
+            Vec<(String, String)>,
+        ) = self.run(&call).await;
         Beat { code, held, next, cancelled: cancelled.into_iter().map(|(id, _)| id).collect() }
     }
 
@@ -385,9 +394,6 @@ impl ByHand {
             match settle.kind {
                 "complete" => {
                     call.push(ending::write(&mut end, ending::COMPLETED, now, settle.detail.as_ref()));
-                }
-                "cancel" => {
-                    call.push(ending::write(&mut end, ending::CANCELLED, now, settle.detail.as_ref()));
                 }
                 _ => call.push(&settle.detail),
             }

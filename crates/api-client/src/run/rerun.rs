@@ -3,7 +3,7 @@
 use std::{future::IntoFuture, pin::Pin};
 
 use ergate_shared::{
-    FunctionSpec, JobId, JobRecord, RerunOf, RunInput, UniqueScope,
+    FunctionSpec, JobId, JobOptions, JobRecord, RerunOf, RunInput, UniqueScope,
     run::{CopiedEntry, before},
     script,
 };
@@ -90,7 +90,6 @@ impl Rerun {
                 }
             }
         }
-        input.parent = None;
         input.version = run.version().await?.unwrap_or(input.version);
         input.rerun_of = Some(RerunOf { run: run.id().clone(), from });
         run.fork(id, record, &input, is_edited, &copies).await
@@ -139,7 +138,9 @@ impl RunHandle {
         // Asked for by hand, it is neither a duplicate nor too late; but of runs that exclude each other it is one.
         let unique = record.unique.filter(|(scope, _)| *scope == UniqueScope::Finished);
         let key = unique.as_ref().map(|(_, key)| key.clone());
-        let record = JobRecord { payload, unique, expires: false, enqueued_at: now, due_at: now, ..record };
+        let options = JobOptions { parent: None, ..record.options };
+        let record =
+            JobRecord { payload, unique, options, expires: false, enqueued_at: now, due_at: now, ..record };
         let mut call = script::RUN_FORK
             .on(self.job.queue().keys())
             .arg("")

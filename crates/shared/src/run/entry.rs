@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::{Condition, EventName, EventRecord, FailureRecord};
+use crate::{Condition, EventName, EventRecord, FailureRecord, JobId, QueueName};
 
 /// One thing that happened in a run. Kept as JSON, never changed.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -60,6 +60,15 @@ pub enum Op {
         /// From when on it may have come, in ms since the epoch.
         since: u64,
         /// Until when, likewise.
+        due: u64,
+    },
+    /// The run waits for the result of another run, or of a job, that it started. Open until that is resolved.
+    Invoke {
+        /// The queue it is in.
+        queue: QueueName,
+        /// Its id.
+        job: JobId,
+        /// Until when the result is waited for, in ms since the epoch.
         due: u64,
     },
     /// What an open entry waited for has come, or its time is over.

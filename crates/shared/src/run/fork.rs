@@ -35,7 +35,7 @@ fn is_good(last: &Op) -> bool {
     match last {
         Op::Done { .. } | Op::Sleep { .. } => true,
         Op::Resolved { with, .. } => !matches!(with, Resolution::Failure(_)),
-        Op::Retry { .. } | Op::Failed { .. } | Op::Wait { .. } | Op::Again => false,
+        Op::Retry { .. } | Op::Failed { .. } | Op::Wait { .. } | Op::Invoke { .. } | Op::Again => false,
     }
 }
 

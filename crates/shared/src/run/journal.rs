@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{Entry, Op};
+use super::{Entry, Op, Resolution};
 
 /// The field of the hash `journal` in which entry `number` of a run is kept.
 pub fn entry_field(run: &str, number: u32) -> String {
@@ -31,7 +31,7 @@ impl Journal {
         self.bytes += size;
         if matches!(entry.op, Op::Again) {
             let entries = &self.entries;
-            self.steps.retain(|_, last| !matches!(entries[*last as usize - 1].op, Op::Failed { .. }));
+            self.steps.retain(|_, last| !entries[*last as usize - 1].op.is_failure());
         } else {
             self.steps.insert(entry.step.clone(), number);
         }
@@ -72,6 +72,13 @@ impl Journal {
     pub fn step(&self, id: &str) -> Option<(u32, &Entry)> {
         let number = *self.steps.get(id)?;
         Some((number, self.entry(number)?))
+    }
+}
+
+impl Op {
+    /// Whether it says that a step has failed for good.
+    fn is_failure(&self) -> bool {
+        matches!(self, Self::Failed { .. } | Self::Resolved { with: Resolution::Failure(_), .. })
     }
 }
 

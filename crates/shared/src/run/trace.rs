@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 
 use super::{Entry, Journal, Op, Resolution};
-use crate::{EventName, FailureRecord};
+use crate::{EventName, FailureRecord, JobId, QueueName};
 
 /// A step of a run.
 #[derive(Debug, Clone, Serialize)]
@@ -24,7 +24,7 @@ pub struct StepTrace {
     pub ended_at: Option<u64>,
     /// The attempts at its body, oldest first; none for what has no body.
     pub attempts: Vec<AttemptTrace>,
-    /// What it was given, as JSON, where the journal has it.
+    /// What it was given, as JSON, where the journal has it: the condition of a wait.
     pub input: Option<Box<RawValue>>,
     /// What it returned, or the event that came, as JSON.
     pub output: Option<Box<RawValue>>,
@@ -32,6 +32,17 @@ pub struct StepTrace {
     pub error: Option<FailureRecord>,
     /// What it waits for now.
     pub waits_for: Option<Pending>,
+    /// The run or job whose result it waits, or waited, for.
+    pub child: Option<Child>,
+}
+
+/// What a step has started and waits for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Child {
+    /// The queue it is in: that of its function, for a run.
+    pub queue: QueueName,
+    /// Its id.
+    pub job: JobId,
 }
 
 /// What a step does.
@@ -45,6 +56,8 @@ pub enum StepKind {
     Sleep,
     /// It waits for an event.
     Wait,
+    /// It starts another run, or a job, and waits for the result.
+    Invoke,
 }
 
 /// How a step stands.
@@ -104,6 +117,8 @@ pub enum Awaits {
     Attempt,
     /// An event of this name.
     Event(EventName),
+    /// The result of another run, or of a job.
+    Result(Child),
 }
 
 impl Awaits {
@@ -113,6 +128,9 @@ impl Awaits {
             Op::Sleep { due } => Some((Self::Time, *due)),
             Op::Retry { due, .. } => Some((Self::Attempt, *due)),
             Op::Wait { event, due, .. } => Some((Self::Event(event.clone()), *due)),
+            Op::Invoke { queue, job, due } => {
+                Some((Self::Result(Child { queue: queue.clone(), job: job.clone() }), *due))
+            }
             Op::Done { .. } | Op::Failed { .. } | Op::Resolved { .. } | Op::Again => None,
         }
     }
@@ -162,6 +180,7 @@ impl StepTrace {
         let kind = match entry.op {
             Op::Sleep { .. } => StepKind::Sleep,
             Op::Wait { .. } | Op::Resolved { .. } => StepKind::Wait,
+            Op::Invoke { .. } => StepKind::Invoke,
             Op::Done { .. } | Op::Retry { .. } | Op::Failed { .. } | Op::Again => StepKind::Run,
         };
         let ran = if let Op::Done { ran, .. } = entry.op { ran } else { 0 };
@@ -176,6 +195,7 @@ impl StepTrace {
             output: None,
             error: None,
             waits_for: None,
+            child: None,
         }
     }
 
@@ -205,6 +225,10 @@ impl StepTrace {
             Op::Sleep { .. } => self.state = StepState::Sleeping,
             Op::Wait { condition, .. } => {
                 self.input = to_raw_value(condition).ok();
+                self.state = StepState::Waiting;
+            }
+            Op::Invoke { queue, job, .. } => {
+                self.child = Some(Child { queue: queue.clone(), job: job.clone() });
                 self.state = StepState::Waiting;
             }
             Op::Resolved { with, .. } => match with {

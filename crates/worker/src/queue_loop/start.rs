@@ -41,6 +41,9 @@ impl QueueLoop {
             waited,
             tries == Tries::default() && record.due_at > record.enqueued_at,
         );
+        let tells_completion = record.tells
+            && (record.options.parent.is_some()
+                || self.audience.as_ref().is_some_and(|heard| heard.load(Ordering::Relaxed)));
         let timeout = record.options.timeout.unwrap_or(route.defaults.timeout);
         let context = Context {
             inner: Arc::new(Inner {
@@ -56,6 +59,7 @@ impl QueueLoop {
                 recorder: self.recorder.clone(),
                 steps: job.steps,
                 recorded: AtomicBool::new(false),
+                tells_completion,
                 stop: Stop::default(),
             }),
         };

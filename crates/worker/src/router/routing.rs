@@ -246,7 +246,6 @@ async fn start(
                 .map(|(place, run, version)| {
                     let input = RunInput {
                         events: vec![arrived[*place].record.clone()],
-                        parent: None,
                         version: *version,
                         rerun_of: None,
                     };

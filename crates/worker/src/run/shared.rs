@@ -39,6 +39,10 @@ struct State {
     journal: Journal,
     /// How often each id has been used.
     uses: HashMap<String, u32>,
+    /// The same within each race that is being polled, the innermost last.
+    tallies: Vec<HashMap<String, u32>>,
+    /// Whether what is dropped is waited for no more.
+    abandoning: bool,
     /// Written with the next call.
     outbox: Vec<Write>,
     /// Steps whose body runs.
@@ -68,6 +72,11 @@ pub(crate) enum Standing {
     },
     /// It waits until then.
     Wait {
+        due: u64,
+    },
+    /// It waits for the result of this job until then.
+    Invoke {
+        job: JobId,
         due: u64,
     },
     Resolved(Resolution),
@@ -102,9 +111,32 @@ impl Shared {
     /// The name a step has in the journal: what the code calls it, and which time that is.
     pub(crate) fn name(&self, id: String) -> String {
         let mut state = self.state();
+        for tally in &mut state.tallies {
+            *tally.entry(id.clone()).or_insert(0) += 1;
+        }
         let uses = state.uses.entry(id.clone()).or_insert(0);
         *uses += 1;
         if *uses == 1 { id } else { format!("{id}#{uses}") }
+    }
+
+    /// Polls something of a race, and counts in `tally` how often it uses each id.
+    pub(crate) fn tallying<T>(&self, tally: &mut HashMap<String, u32>, poll: impl FnOnce() -> T) -> T {
+        self.state().tallies.push(std::mem::take(tally));
+        let polled = poll();
+        *tally = self.state().tallies.pop().unwrap_or_default();
+        polled
+    }
+
+    /// Counts ids as used that were used by what is not replayed: ids after it have the same names then.
+    pub(crate) fn count_as_used(&self, id: &str, times: u32) {
+        *self.state().uses.entry(id.to_owned()).or_insert(0) += times;
+    }
+
+    /// Drops something of which nothing is waited for any more.
+    pub(crate) fn abandon(&self, something: impl Sized) {
+        self.state().abandoning = true;
+        drop(something);
+        self.state().abandoning = false;
     }
 
     /// How a step stands, and the number of the entry that says so.
@@ -117,6 +149,7 @@ impl Shared {
             Op::Retry { attempt, due, .. } => Standing::Retry { attempt: *attempt, due: *due },
             Op::Sleep { due } => Standing::Sleep { due: *due },
             Op::Wait { due, .. } => Standing::Wait { due: *due },
+            Op::Invoke { job, due, .. } => Standing::Invoke { job: job.clone(), due: *due },
             Op::Resolved { with, .. } => Standing::Resolved(with.clone()),
             Op::Again => Standing::Fresh,
         };
@@ -158,9 +191,7 @@ impl Shared {
             )));
             return;
         }
-        let entry = Entry { step: step.to_owned(), at, op };
-        let text = entry.to_json();
-        state.outbox.push(Write { closes, opens, entry, text });
+        state.push(Entry { step: step.to_owned(), at, op }, closes, opens);
     }
 
     /// What is to be written now, and after how many entries.
@@ -238,6 +269,11 @@ impl State {
         Ok(())
     }
 
+    fn push(&mut self, entry: Entry, closes: Option<u32>, opens: bool) {
+        let text = entry.to_json();
+        self.outbox.push(Write { closes, opens, entry, text });
+    }
+
     /// The first word counts.
     fn end(&mut self, failure: Failure) {
         self.end.get_or_insert(failure);
@@ -262,5 +298,29 @@ pub(crate) struct Pending {
 impl Drop for Pending {
     fn drop(&mut self) {
         self.shared.state().pending.remove(&self.key);
+    }
+}
+
+/// A step that waits for its open entry to be resolved. If it is [abandoned](Shared::abandon), the entry is closed.
+pub(crate) struct Open {
+    shared: Arc<Shared>,
+    step: String,
+    entry: u32,
+}
+
+impl Open {
+    pub(crate) fn new(shared: &Arc<Shared>, step: &str, entry: u32) -> Self {
+        Self { shared: Arc::clone(shared), step: step.to_owned(), entry }
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        let at = self.shared.store.now_ms();
+        let mut state = self.shared.state();
+        if state.abandoning {
+            let op = Op::Resolved { entry: self.entry, with: Resolution::TimedOut };
+            state.push(Entry { step: std::mem::take(&mut self.step), at, op }, Some(self.entry), false);
+        }
     }
 }

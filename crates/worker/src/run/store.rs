@@ -2,8 +2,9 @@
 
 use std::{future::Future, pin::Pin, sync::atomic::Ordering, time::Duration};
 
+use ergate_client::Enqueue;
 use ergate_shared::{
-    EventRecord, FailureKind, WaitRef, WorkerId,
+    EventRecord, FailureKind, JobId, Parent, WaitRef, WorkerId,
     key::QueueKey,
     run::{Entry, Op, entry_field},
 };
@@ -60,6 +61,10 @@ pub(crate) trait Store: Send + Sync {
 
     /// Lets the run wait for the event that its open entry `entry` describes, unless one came already: that is returned.
     fn register<'a>(&'a self, entry: u32, wait: &'a Op) -> Boxed<'a, Result<Option<EventRecord>, Failure>>;
+
+    /// Starts a job whose result is delivered to the open entry `entry`. Under its id it is started once, however often this is
+    /// called.
+    fn start<'a>(&'a self, entry: u32, job: &'a JobId, enqueue: Enqueue) -> Boxed<'a, Result<(), Failure>>;
 
     /// What is to happen instead of a step's body; only tests have something.
     fn instead(&self, step: &str) -> Option<Instead> {
@@ -132,6 +137,13 @@ impl Store for LeasedRun {
 
     fn register<'a>(&'a self, entry: u32, wait: &'a Op) -> Boxed<'a, Result<Option<EventRecord>, Failure>> {
         Box::pin(self.wait(entry, wait))
+    }
+
+    fn start<'a>(&'a self, entry: u32, job: &'a JobId, enqueue: Enqueue) -> Boxed<'a, Result<(), Failure>> {
+        let inner = &self.context.inner;
+        let parent = Parent { queue: inner.queue.clone(), run: inner.id.clone(), entry };
+        let enqueue = enqueue.id(job.as_str()).parent(parent).routed(u64::MAX);
+        Box::pin(async move { enqueue.insist().await.map(drop).map_err(Failure::fatal) })
     }
 }
 

@@ -3,7 +3,6 @@
 use std::{
     fmt,
     future::Future,
-    marker::PhantomData,
     pin::Pin,
     sync::Arc,
     task::{Context as Task, Poll},
@@ -18,7 +17,7 @@ use ergate_shared::{
 use super::{StepError, changed, mismatch};
 use crate::{
     Failure,
-    run::{Shared, Standing},
+    run::{Open, Shared, Standing},
 };
 
 /// A wait about to begin: say what the event must be like, then await it. It is `None` if none came in time.
@@ -26,11 +25,12 @@ use crate::{
 pub struct WaitFor<E> {
     shared: Arc<Shared>,
     step: String,
+    name: String,
+    decode: fn(&EventRecord) -> Result<E, serde_json::Error>,
     condition: Result<Condition, ergate_shared::Error>,
     within: Duration,
     back: Option<Duration>,
     waiting: Option<Waiting>,
-    event: PhantomData<fn() -> E>,
 }
 
 type Waiting = Pin<Box<dyn Future<Output = Result<Option<EventRecord>, StepError>> + Send>>;
@@ -42,15 +42,33 @@ impl<E> fmt::Debug for WaitFor<E> {
 }
 
 impl<E: Event> WaitFor<E> {
-    pub(super) fn new(shared: &Arc<Shared>, step: String) -> Self {
+    pub(super) fn typed(shared: &Arc<Shared>, step: String) -> Self {
+        Self::new(shared, step, E::NAME, EventRecord::decode)
+    }
+}
+
+impl WaitFor<EventRecord> {
+    pub(super) fn named(shared: &Arc<Shared>, step: String, name: &str) -> Self {
+        Self::new(shared, step, name, |event| Ok(event.clone()))
+    }
+}
+
+impl<E> WaitFor<E> {
+    fn new(
+        shared: &Arc<Shared>,
+        step: String,
+        name: &str,
+        decode: fn(&EventRecord) -> Result<E, serde_json::Error>,
+    ) -> Self {
         Self {
             shared: Arc::clone(shared),
             step,
+            name: name.to_owned(),
+            decode,
             condition: Ok(Condition::any()),
             within: LONGEST_SLEEP,
             back: None,
             waiting: None,
-            event: PhantomData,
         }
     }
 
@@ -85,7 +103,7 @@ impl<E: Event> WaitFor<E> {
     }
 }
 
-impl<E: Event> Future for WaitFor<E> {
+impl<E> Future for WaitFor<E> {
     type Output = Result<Option<E>, StepError>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Task<'_>) -> Poll<Self::Output> {
@@ -93,11 +111,12 @@ impl<E: Event> Future for WaitFor<E> {
         let waiting = this.waiting.get_or_insert_with(|| {
             let condition = std::mem::replace(&mut this.condition, Ok(Condition::any()));
             let (shared, step) = (Arc::clone(&this.shared), std::mem::take(&mut this.step));
-            Box::pin(wait(shared, step, E::NAME, condition, this.within, this.back))
+            let name = std::mem::take(&mut this.name);
+            Box::pin(wait(shared, step, name, condition, this.within, this.back))
         });
         waiting.as_mut().poll(cx).map(|event| match event? {
             None => Ok(None),
-            Some(event) => match event.decode() {
+            Some(event) => match (this.decode)(&event) {
                 Ok(data) => Ok(Some(data)),
                 Err(error) => Err(undecodable(&this.shared, &event, &error)),
             },
@@ -108,14 +127,14 @@ impl<E: Event> Future for WaitFor<E> {
 async fn wait(
     shared: Arc<Shared>,
     step: String,
-    name: &'static str,
+    name: String,
     condition: Result<Condition, ergate_shared::Error>,
     within: Duration,
     back: Option<Duration>,
 ) -> Result<Option<EventRecord>, StepError> {
     let (mut number, mut standing) = shared.standing(&step);
     if matches!(standing, Standing::Fresh) {
-        let op = match begin(&shared, name, condition, within, back) {
+        let op = match begin(&shared, &name, condition, within, back) {
             Ok(op) => op,
             Err(problem) => {
                 shared.end(Failure::fatal(format!("step {step} cannot wait: {problem}")));
@@ -132,6 +151,7 @@ async fn wait(
             Standing::Wait { due } => due,
             _ => return mismatch(&shared, &step, "a wait").await,
         };
+        let open = Open::new(&shared, &step, number);
         let resolution = if shared.store.now_ms() >= due {
             Some(Resolution::TimedOut)
         } else {
@@ -155,7 +175,7 @@ async fn wait(
             shared.resolve(&step, number, resolution);
         }
         (number, standing) = changed(&shared, &step, number).await;
-        drop(pending);
+        drop((pending, open));
     }
 }
 

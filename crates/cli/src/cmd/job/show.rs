@@ -177,6 +177,7 @@ fn failure(page: &mut Page, view: &JobView, clock: Clock) {
         FailureKind::Decode => "its payload could not be read",
         FailureKind::Unhandled => "no worker has a handler for it",
         FailureKind::Expired => "it had not started by its expiry",
+        FailureKind::Cancelled => "it was cancelled",
         _ => "it failed",
     };
     let attempt =

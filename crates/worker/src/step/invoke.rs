@@ -1,0 +1,194 @@
+//! Starting another run, or a job, and waiting for its result: the run leaves memory until that has ended.
+
+use std::{
+    fmt,
+    future::Future,
+    marker::PhantomData,
+    pin::Pin,
+    sync::Arc,
+    task::{Context as Task, Poll},
+    time::Duration,
+};
+
+use ergate_client::Enqueue;
+use ergate_shared::{
+    FailureKind, FailureRecord, JobId, duration,
+    run::{LONGEST_SLEEP, Op, Resolution},
+};
+use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
+
+use super::{StepError, changed, mismatch};
+use crate::{
+    Failure,
+    run::{Instead, Open, Shared, Standing},
+};
+
+/// Something about to be started: set options, then await its result.
+///
+/// It fails if what was started fails or is cancelled, if it has not ended in time, or if it could not be started. What was
+/// started goes on by itself when the time is over, and when this run is cancelled.
+#[must_use = "it is started when this is awaited"]
+pub struct Invoke<T> {
+    shared: Arc<Shared>,
+    step: String,
+    enqueue: Option<Enqueue>,
+    within: Duration,
+    invoking: Option<Invoking>,
+    result: PhantomData<fn() -> T>,
+}
+
+type Invoking = Pin<Box<dyn Future<Output = Result<Box<RawValue>, StepError>> + Send>>;
+
+impl<T> fmt::Debug for Invoke<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Invoke").field("step", &self.step).finish_non_exhaustive()
+    }
+}
+
+impl<T> Invoke<T> {
+    pub(super) fn new(shared: &Arc<Shared>, step: String, enqueue: Enqueue) -> Self {
+        Self {
+            shared: Arc::clone(shared),
+            step,
+            enqueue: Some(enqueue),
+            within: LONGEST_SLEEP,
+            invoking: None,
+            result: PhantomData,
+        }
+    }
+
+    /// Sets how long the result is waited for; default and at most 366 days.
+    pub fn within(mut self, within: Duration) -> Self {
+        self.within = within;
+        self
+    }
+
+    /// Sets options of what is started: `.with(|run| run.delay(…).tags(…))`.
+    pub fn with(mut self, options: impl FnOnce(Enqueue) -> Enqueue) -> Self {
+        self.enqueue = self.enqueue.map(options);
+        self
+    }
+}
+
+impl<T: DeserializeOwned> Future for Invoke<T> {
+    type Output = Result<T, StepError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Task<'_>) -> Poll<Self::Output> {
+        let this = self.get_mut();
+        if let Some(enqueue) = this.enqueue.take() {
+            let shared = Arc::clone(&this.shared);
+            this.invoking = Some(Box::pin(invoke(shared, this.step.clone(), enqueue, this.within)));
+        }
+        let Some(invoking) = &mut this.invoking else { return Poll::Pending };
+        invoking.as_mut().poll(cx).map(|result| {
+            serde_json::from_str(result?.get()).map_err(|error| {
+                let message = format!("its result is not of the type in the code: {error}");
+                StepError::new(&this.step, failure(&this.shared, FailureKind::Decode, message))
+            })
+        })
+    }
+}
+
+async fn invoke(
+    shared: Arc<Shared>,
+    step: String,
+    enqueue: Enqueue,
+    within: Duration,
+) -> Result<Box<RawValue>, StepError> {
+    let (mut number, mut standing) = shared.standing(&step);
+    if matches!(standing, Standing::Fresh) {
+        begin(&shared, &step, &enqueue, within).await;
+        (number, standing) = changed(&shared, &step, number).await;
+    }
+    let mut enqueue = Some(enqueue);
+    loop {
+        let (job, due) = match standing {
+            Standing::Resolved(Resolution::Result(result)) => return Ok(result),
+            Standing::Resolved(Resolution::Failure(failure)) | Standing::Failed(failure) => {
+                return Err(StepError::new(&step, failure));
+            }
+            Standing::Resolved(Resolution::TimedOut) => {
+                let message = "what it started has not ended in time".to_owned();
+                return Err(StepError::new(&step, failure(&shared, FailureKind::Timeout, message)));
+            }
+            Standing::Done(result) => {
+                return RawValue::from_string(result).map_err(|error| {
+                    StepError::new(&step, failure(&shared, FailureKind::Decode, error.to_string()))
+                });
+            }
+            Standing::Invoke { job, due } => (job, due),
+            _ => return mismatch(&shared, &step, "an invocation").await,
+        };
+        let open = Open::new(&shared, &step, number);
+        let resolution = if shared.store.now_ms() >= due {
+            Some(Resolution::TimedOut)
+        } else {
+            start(&shared, number, &job, enqueue.take()).await
+        };
+        let pending = resolution.is_none().then(|| shared.pending(due));
+        if let Some(resolution) = resolution {
+            shared.resolve(&step, number, resolution);
+        }
+        (number, standing) = changed(&shared, &step, number).await;
+        drop((pending, open));
+    }
+}
+
+/// Has the start written down, or ends the run.
+async fn begin(shared: &Shared, step: &str, enqueue: &Enqueue, within: Duration) {
+    let op = match shared.store.instead(step) {
+        Some(Instead::Return(result)) => Op::Done { result, attempt: 1, ran: 0 },
+        Some(Instead::Fail(why)) => {
+            Op::Failed { failure: failure(shared, FailureKind::Error, why), attempt: 1 }
+        }
+        Some(Instead::Stop) => {
+            shared.end(Failure::cancel("stopped here"));
+            return std::future::pending().await;
+        }
+        None => {
+            let due = shared.store.now_ms().saturating_add(within.as_millis() as u64);
+            let op = enqueue.queue_name().map_err(|error| error.to_string()).and_then(|queue| {
+                if within > LONGEST_SLEEP {
+                    return Err(format!("{} is over the most, 366 days", duration::show(within)));
+                }
+                Ok(Op::Invoke { queue: queue.clone(), job: JobId::generate(), due })
+            });
+            match op {
+                Ok(op) => return shared.open(step, op),
+                Err(problem) => {
+                    shared.end(Failure::fatal(format!("step {step} cannot start anything: {problem}")));
+                    return std::future::pending().await;
+                }
+            }
+        }
+    };
+    shared.write(step, op);
+}
+
+/// Starts what the open entry says, under the id that it says: whether it was started before does not matter. What it came
+/// to, if it could not be started.
+async fn start(
+    shared: &Arc<Shared>,
+    entry: u32,
+    job: &JobId,
+    enqueue: Option<Enqueue>,
+) -> Option<Resolution> {
+    let _running = shared.running();
+    let started = shared.store.start(entry, job, enqueue?).await;
+    started.err().map(|why| {
+        let message = format!("it could not be started: {}", why.messages().0);
+        Resolution::Failure(failure(shared, FailureKind::Error, message))
+    })
+}
+
+fn failure(shared: &Shared, kind: FailureKind, message: String) -> FailureRecord {
+    FailureRecord {
+        kind,
+        message,
+        chain: Vec::new(),
+        attempt: 1,
+        worker: shared.store.worker(),
+        at: shared.store.now_ms(),
+    }
+}

@@ -1,0 +1,106 @@
+//! Events that tell of the end of runs, and the functions they start.
+
+use ergate::{FunctionCancelled, FunctionFailed, FunctionFinished};
+
+use super::*;
+
+async fn fails(event: SignedUp, _: Step) -> Result<u64> {
+    if event.user == 0 { Err(Failure::fatal("nobody signed up")) } else { Ok(event.user) }
+}
+
+fn on(
+    story: &Story,
+    shared: &Shared,
+    functions: impl IntoIterator<Item = Function<Shared>>,
+) -> RunningWorker {
+    let metrics = Metrics::new();
+    let worker = Worker::new(story.client.clone(), shared.clone()).metrics(metrics.clone());
+    RunningWorker::start(functions.into_iter().fold(worker, Worker::function), metrics)
+}
+
+#[tokio::test]
+async fn a_function_hears_of_its_runs_that_failed_and_of_no_others() {
+    async fn alert(failed: FunctionFailed, step: Step, State(shared): State<Shared>) -> Result<()> {
+        let what = format!("{} failed: {}", failed.function_id, failed.error.message);
+        step.run("note", shared.did.clone().note(what)).await?;
+        // It fails too, and nobody is told of that: it would go round in a circle.
+        Err(Failure::fatal("the alarm is broken"))
+    }
+    let story = Story::begin().await;
+    let shared = Shared::default();
+    let watched = Function::new("watched", fails).on_failure(alert);
+    let worker = on(&story, &shared, [watched, Function::new("other", fails)]);
+
+    for function in ["other", "watched"] {
+        story.client.invoke(function, &SignedUp { user: 0 }).await.unwrap();
+    }
+    story.client.invoke("watched", &SignedUp { user: 1 }).await.unwrap();
+    let failures = story.client.queue("fn/watched-failure").unwrap();
+    until("the alarm has failed", async || failures.stats().await.unwrap().dead == 1).await;
+
+    assert_eq!(shared.did.all(), ["watched failed: nobody signed up"]);
+    let told = story.client.events().list(None, 100).await.unwrap();
+    let failed = told.items.iter().filter(|view| view.record.name.as_str() == FunctionFailed::NAME).count();
+    assert_eq!(failed, 2, "of the other one and of the watched one");
+    worker.stop().await;
+}
+
+#[tokio::test]
+async fn a_function_is_started_by_the_success_of_another() {
+    async fn after(finished: FunctionFinished, step: Step, State(shared): State<Shared>) -> Result<()> {
+        let user = finished.event.unwrap().data["user"].clone();
+        step.run("note", shared.did.clone().note(format!("{} of {user}", finished.result))).await?;
+        Ok(())
+    }
+    let story = Story::begin().await;
+    let shared = Shared::default();
+    let after = Function::new("after", after).when("event.data.function_id == 'first'");
+    let worker = on(&story, &shared, [Function::new("first", fails), after]);
+    until("both are declared", async || story.client.functions().await.unwrap().len() == 2).await;
+
+    // Whether anybody listens is looked at now and then.
+    until("one is told", async || {
+        story.client.invoke("first", &SignedUp { user: 7 }).await.unwrap();
+        !shared.did.all().is_empty()
+    })
+    .await;
+
+    assert_eq!(shared.did.all()[0], "7 of 7");
+    worker.stop().await;
+}
+
+#[tokio::test]
+async fn completed_runs_that_nobody_listens_to_leave_no_events() {
+    let story = Story::begin().await;
+    let shared = Shared::default();
+    let worker = on(&story, &shared, [Function::new("first", fails)]);
+
+    let receipt = story.client.invoke("first", &SignedUp { user: 7 }).await.unwrap();
+    receipt.job(&story.client).result::<u64>(DEADLINE).await.unwrap();
+
+    assert_eq!(story.client.events().list(None, 10).await.unwrap().items.len(), 0);
+    worker.stop().await;
+}
+
+#[tokio::test]
+async fn a_cancelled_run_is_told_of_at_once() {
+    async fn sleeper(_: SignedUp, step: Step) -> Result<()> {
+        step.sleep("long", Duration::from_hours(24)).await;
+        Ok(())
+    }
+    async fn heard(gone: FunctionCancelled, step: Step, State(shared): State<Shared>) -> Result<()> {
+        step.run("note", shared.did.clone().note(gone.error.message)).await?;
+        Ok(())
+    }
+    let story = Story::begin().await;
+    let shared = Shared::default();
+    let worker = on(&story, &shared, [Function::new("sleeper", sleeper), Function::new("heard", heard)]);
+    let run = start(&story, "sleeper").await;
+    until_state(&run, RunState::Suspended).await;
+
+    run.cancel("not needed").await.unwrap();
+    until("it was heard", async || shared.did.all().len() == 1).await;
+
+    assert_eq!(shared.did.all(), [format!("sleeper {} was cancelled: not needed", run.id())]);
+    worker.stop().await;
+}
