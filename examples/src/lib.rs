@@ -3,6 +3,10 @@
 use ergate::{Client, Error, Namespace, Worker};
 use tokio::sync::oneshot;
 
+mod redis;
+
+pub use redis::Redis;
+
 /// Connects to `REDIS_URL`, or else to a Redis on this machine, under a namespace of its own: an example can run again,
 /// and beside the others, and finds nothing of before.
 ///

@@ -1,20 +1,22 @@
 -- Puts a batch of jobs in: plain ones (default priority, at once, generated id) by variadic commands, others one by one.
 --
--- keys: meta jobs ready ranked withdrawn laned places lanes ring parked scheduled expiring leased ended completed cancelled dead tries failures progress logs steps journal unique windows producers wake outbox watched routed
--- uses: lane clock record wake ready unique windows forget finish locate
+-- keys: meta jobs ready ranked withdrawn laned places lanes ring parked flow scheduled expiring leased ended completed cancelled dead tries failures progress logs steps journal unique windows cancels producers wake outbox watched routed
+-- uses: lane clock record wake ready unique windows forget finish locate start
 -- argv: now or '', producer id, number of this call (one more than its last), count of plain jobs, then
 --       per plain job: id, record; per other job: id, record, when ('' now, '+ms' or '@ms'), own ('1': id chosen by the
 --       caller; '!ms': by a router, who may enqueue it until then), unique window in ms or '', on conflict (keep | replace | put_off: the holder
---       gets this record and its time; 'put_off <ms>': at most so long after it was first enqueued), expiry in ms or ''
--- replies: {now, code, per other job: '' enqueued, 'exists' id already there, 'held <id>' unique key taken,
---          'late' the router's time is over}
+--       gets this record and its time; 'put_off <ms>': at most so long after it was first enqueued; 'newer' before the ms: it keeps a record that was
+--       due later; drop: a run that is dropped; cancel: a run that cancels the holder), expiry in ms or '', rules of a run or '', see lib/start.lua
+-- replies: {now, code, per other job: '' enqueued, 'exists' id already there, 'held <id>' unique key taken, or the run that
+--          has its event, 'dropped' the rules let it not start, 'asked <token>' enqueued, and the worker that runs the holder under
+--          the token is to end it, 'late' the router's time is over}
 --          code: ok | repeated (this call was applied before: its reply was lost, or it arrives late)
 -- cost: O(jobs); O(log n) for each job that is scheduled or has a priority or keys
 -- holds: a job is in exactly one state; a repeated call changes nothing; a full Redis changes nothing.
 
 local now = now_ms(ARGV[1])
 local producer, number, plain = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
-local FIRST, OTHER_FIELDS = 5, 7
+local FIRST, OTHER_FIELDS = 5, 8
 local first_other = FIRST + 2 * plain
 
 local function key_of(record)
@@ -28,7 +30,13 @@ local function applied_before()
   return last and tonumber(match(last, '^%d+')) >= number
 end
 
-local function outcome_of_repeat(id, record, own)
+-- An id in `routed` whose event started no run has half a millisecond in its score.
+local function was_dropped(id)
+  local since = call('ZSCORE', routed, id)
+  return since and sub(since, -2) == '.5'
+end
+
+local function outcome_of_repeat(id, record, own, rules)
   local kept = call('HGET', jobs, id)
   if kept == record then
     return ''
@@ -36,18 +44,21 @@ local function outcome_of_repeat(id, record, own)
   if own and kept then
     return 'exists'
   end
+  if own and was_dropped(id) then
+    return 'dropped'
+  end
   local key = key_of(record)
   local holder = key and holder_of(key, now)
   if holder and holder ~= id then
     return 'held ' .. holder
   end
-  return ''
+  return rules == '' and '' or starting().repeated(rules, now)
 end
 
 if applied_before() then
   local outcomes = {}
   for at = first_other, #ARGV, OTHER_FIELDS do
-    outcomes[#outcomes + 1] = outcome_of_repeat(ARGV[at], ARGV[at + 1], ARGV[at + 3] ~= '')
+    outcomes[#outcomes + 1] = outcome_of_repeat(ARGV[at], ARGV[at + 1], ARGV[at + 3] ~= '', ARGV[at + 7])
   end
   return { now, 'repeated', outcomes }
 end
@@ -77,19 +88,20 @@ local function replace(holder)
 end
 
 -- Gives a holder that has not started yet a new record and a new time; when it was enqueued stays.
-local function put_off(holder, record, due, most, expiry)
+local function put_off(holder, record, due, most, newer, expiry)
   local state, _, kept = locate(holder)
   if state ~= 'ready' and state ~= 'scheduled' then
     return
   end
   local _, at = lane_of(record)
   local _, at_kept = lane_of(kept)
-  record = sub(record, 1, at) .. sub(kept, at_kept + 1, at_kept + 6) .. sub(record, at + 7)
+  local first = time_at(kept, at_kept)
+  if newer and time_at(kept, at_kept + TIME_LENGTH) > time_at(record, at + TIME_LENGTH) then
+    record = kept
+  else
+    record = sub(record, 1, at) .. sub(kept, at_kept + 1, at_kept + TIME_LENGTH) .. sub(record, at + TIME_LENGTH + 1)
+  end
   if most then
-    local first = 0
-    for i = 1, 6 do
-      first = first * 256 + (byte(kept, at_kept + i) or 0)
-    end
     due = math.min(due, first + most)
   end
   unlink(holder, state, kept)
@@ -106,7 +118,7 @@ local function put_off(holder, record, due, most, expiry)
   end
 end
 
-local function enqueue(id, record, when, own, window, on_conflict, expiry)
+local function enqueue(id, record, when, own, window, on_conflict, expiry, rules)
   if own ~= '' and call('HEXISTS', jobs, id) == 1 then
     return 'exists'
   end
@@ -116,7 +128,7 @@ local function enqueue(id, record, when, own, window, on_conflict, expiry)
   end
   -- It may have ended and been forgotten since it was first started.
   if until_ms and call('ZADD', routed, 'NX', now, id) == 0 then
-    return 'exists'
+    return was_dropped(id) and 'dropped' or 'exists'
   end
   if window ~= '' then
     release_windows(now, 10)
@@ -128,11 +140,31 @@ local function enqueue(id, record, when, own, window, on_conflict, expiry)
   end
   local holder = key and holder_of(key, now)
   if holder and sub(on_conflict, 1, 7) == 'put_off' then
-    put_off(holder, record, due, tonumber(sub(on_conflict, 9)), expiry)
+    local most, newer = tonumber(match(on_conflict, '%d+$')), sub(on_conflict, 9, 13) == 'newer'
+    put_off(holder, record, due, most, newer, expiry)
     return 'held ' .. holder
   end
-  if holder and not (on_conflict == 'replace' and replace(holder)) then
+  if rules ~= '' then
+    local run, wakes = starting().join(id, rules, record, due, now)
+    if run then
+      woken = woken or wakes
+      return 'held ' .. run
+    end
+  end
+  if (holder and on_conflict == 'drop') or (rules ~= '' and not starting().has_room(rules, now)) then
+    if until_ms then
+      call('ZADD', routed, format('%.1f', now + 0.5), id)
+    end
+    return 'dropped'
+  end
+  local outcome = ''
+  if holder and on_conflict == 'cancel' then
+    outcome = starting().cancel(holder, id, now)
+  elseif holder and not (on_conflict == 'replace' and replace(holder)) then
     return 'held ' .. holder
+  end
+  if rules ~= '' then
+    starting().count(rules, now)
   end
   call('HSET', jobs, id, record)
   if key then
@@ -147,13 +179,13 @@ local function enqueue(id, record, when, own, window, on_conflict, expiry)
   else
     woken = push_ready(id, record, false) or woken
   end
-  return ''
+  return outcome
 end
 
 local outcomes = {}
 for at = first_other, #ARGV, OTHER_FIELDS do
   outcomes[#outcomes + 1] = enqueue(
-    ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4], ARGV[at + 5], ARGV[at + 6])
+    ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4], ARGV[at + 5], ARGV[at + 6], ARGV[at + 7])
 end
 
 call('HSET', producers, producer, format('%.0f %.0f', number, now))

@@ -107,8 +107,11 @@ local function by_key()
     for _, key in ipairs(keys) do
       local state = known[key]
       state.changed, state.running = true, state.running + count
-      if state.limit.interval > 0 then
-        state.full_at = math.max(state.full_at, now) + count * state.limit.interval
+      local interval = state.limit.interval
+      if interval > 0 then
+        -- Whoever comes for a start that was waited for comes a little late: that must not slow the pace, start by start.
+        local owed_since = state.waited and now - interval / 2 or now
+        state.full_at = math.max(state.full_at, owed_since) + count * interval
       end
       if state.limit.spacing > 0 then
         state.started_before, state.started_at = state.started_at, now
@@ -158,6 +161,10 @@ local function by_key()
     local due = call('ZRANGEBYSCORE', opening, '-inf', now, 'LIMIT', 0, limit)
     if #due > 0 then
       call('ZREM', opening, unpack(due))
+      code.learn(due)
+      for _, key in ipairs(due) do
+        known[key].waited = true
+      end
       code.open(due, now)
     end
   end

@@ -42,10 +42,16 @@ local function in_lanes()
     return call('HINCRBY', meta, 'turns', count) - count + 1
   end
 
-  -- True if that gave the queue a lane that may run.
-  function code.push(id, lane, priority, front)
-    local order = call('HINCRBY', meta, 'rank_sequence', 1)
-    local place = format('\0%02d%013.0f', math.min(priority, 99), ORDER_ZERO + (front and -order or order))
+  -- Within a lane and a priority jobs go by `order`, a time, or else as they come, after those that have one. True if that gave the
+  -- queue a lane that may run.
+  function code.push(id, lane, priority, front, order)
+    if order then
+      order = math.min(order, ORDER_ZERO - 1)
+    else
+      local sequence = call('HINCRBY', meta, 'rank_sequence', 1)
+      order = ORDER_ZERO + (front and -sequence or sequence)
+    end
+    local place = format('\0%02d%013.0f', math.min(priority, 99), order)
     place = lane .. place
     call('ZADD', laned, 0, place .. id)
     call('HSET', places, id, place)

@@ -4,17 +4,22 @@
 
 local RANK_SPAN = 1e13
 
+-- A job that is ordered by a time comes behind those of its priority that are not.
 local function rank(record, front)
-  local sequence = call('HINCRBY', meta, 'rank_sequence', 1)
-  return priority_of(record) * RANK_SPAN + (front and -sequence or sequence)
+  local order = order_of(record)
+  if not order then
+    local sequence = call('HINCRBY', meta, 'rank_sequence', 1)
+    order = front and -sequence or sequence
+  end
+  return priority_of(record) * RANK_SPAN + math.min(order, RANK_SPAN - 1)
 end
 
 -- False if a worker has no reason to come for it.
 local function push_ready(id, record, front)
   local lane = lane_of(record)
   if lane then
-    return in_lanes().push(id, lane, priority_of(record), front)
-  elseif priority_of(record) == PLAIN_PRIORITY then
+    return in_lanes().push(id, lane, priority_of(record), front, order_of(record))
+  elseif priority_of(record) == PLAIN_PRIORITY and not has_flag(record, ORDERED) then
     call(front and 'LPUSH' or 'RPUSH', ready, id)
   else
     call('ZADD', ranked, format('%.0f', rank(record, front)), id)

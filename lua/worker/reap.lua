@@ -2,7 +2,7 @@
 -- one that was to be cancelled is cancelled.
 --
 -- keys: meta workers held leased jobs ready ranked withdrawn laned places lanes ring parked opening limits flow scheduled tries failures progress logs steps journal ended completed cancelled dead unique cancels wake outbox watched
--- uses: lane flow clock memory record tries wake ready unique forget finish cancel
+-- uses: lane flow clock memory record throttle tries wake ready unique forget finish cancel
 -- argv: now or '', worker id, crash limit, failure for a job over it, '1' on the last slice, then per job: id, token
 -- replies: {now, code, returned, dead}; code: ok | alive (the worker's lease has not run out: nothing is done)
 -- cost: O(jobs named); the caller reads them in slices with HSCAN
@@ -38,6 +38,9 @@ for at = FIRST, #ARGV, FIELDS do
         dead_letter(id, record, failure, now, keep_dead)
         buried = buried + 1
       else
+        if has_flag(record, KEYED) then
+          record = unthrottle(id, record)
+        end
         push_ready(id, record, true)
         returned = returned + 1
       end

@@ -1,7 +1,7 @@
 -- A worker's turn at a queue: settles what finished and leases as many ready jobs as it has free slots, in one call.
 --
 -- keys: meta workers leased held jobs ready ranked withdrawn laned places lanes ring parked opening limits flow scheduled expiring tries failures progress logs steps journal ended completed cancelled dead unique cancels wake outbox watched
--- uses: lane flow turns clock memory record wake ready promote unique forget finish limit cancel take journal
+-- uses: lane flow turns clock memory record throttle wake ready promote unique forget finish limit cancel take journal
 -- argv: now or '', worker id, token for what is leased now, free slots, count of tokens that completed jobs were leased with,
 --       then per token: token, count of jobs; in the same order per completed job: id, end as `ended` keeps it;
 --       then per other outcome: kind, id, token, delay in ms, tries, failure, reason or end
@@ -108,6 +108,9 @@ local function settle(kind, id, lease_token, delay, attempts, detail)
   local reason = take_cancellation(id, lease_token)
   if reason and GOES_ON[kind] then
     kind, detail = 'cancel', reason
+  end
+  if GOES_ON[kind] and has_flag(record, KEYED) then
+    record = unthrottle(id, record)
   end
   if attempts ~= '' then
     call('HSET', tries, id, attempts)

@@ -27,6 +27,7 @@ mod ledger;
 mod limits;
 mod lost_replies;
 mod model;
+mod options;
 mod outages;
 mod priority;
 mod progress;

@@ -15,6 +15,7 @@ use uuid::Uuid;
 use crate::{
     Error, Redis,
     coalesce::{Again, Coalescer, Haul},
+    handle::call_worker,
 };
 
 /// The most jobs of one call: enough that a call's fixed cost vanishes, few enough that it takes Redis about a millisecond.
@@ -41,6 +42,8 @@ pub(crate) struct Special {
     pub(crate) window_ms: Option<u64>,
     pub(crate) on_conflict: Cow<'static, str>,
     pub(crate) expiry_ms: Option<u64>,
+    /// What options of a function say about the start of a run, as `lua/lib/start.lua` reads it.
+    pub(crate) rules: String,
 }
 
 /// What became of one job of a call.
@@ -50,6 +53,10 @@ pub(crate) enum Taken {
     Exists,
     Held(String),
     Late,
+    /// Options of its function let it not start.
+    Dropped,
+    /// It starts once the worker that runs another under this token has ended that.
+    Asked(String),
 }
 
 /// The enqueues of one queue.
@@ -133,6 +140,7 @@ impl Enqueues {
             call.push(optional(special.window_ms));
             call.push(special.on_conflict.as_bytes());
             call.push(optional(special.expiry_ms));
+            call.push(&special.rules);
         }
         let mut again = Again::within(self.deadline);
         let (now, _, outcomes): (u64, String, Vec<String>) = loop {
@@ -147,7 +155,12 @@ impl Enqueues {
         };
         self.redis.saw_time(now);
         let taken = read(drafts, outcomes)?;
-        let new = taken.iter().filter(|taken| **taken == Taken::New).count();
+        for taken in &taken {
+            if let Taken::Asked(token) = taken {
+                call_worker(&self.redis, &self.keys, token).await;
+            }
+        }
+        let new = taken.iter().filter(|taken| matches!(taken, Taken::New | Taken::Asked(_))).count();
         self.enqueued.fetch_add(new as u64, Ordering::Relaxed);
         self.duplicates.fetch_add((taken.len() - new) as u64, Ordering::Relaxed);
         Ok(taken)
@@ -178,9 +191,11 @@ fn read(drafts: &[&Draft], outcomes: Vec<String>) -> Result<Vec<Taken>, Error> {
                 "" => Ok(Taken::New),
                 "exists" => Ok(Taken::Exists),
                 "late" => Ok(Taken::Late),
-                other => match other.strip_prefix("held ") {
-                    Some(holder) => Ok(Taken::Held(holder.to_owned())),
-                    None => Err(ergate_shared::Error::Reply { script: "job/enqueue", reply: outcome }.into()),
+                "dropped" => Ok(Taken::Dropped),
+                other => match other.split_once(' ') {
+                    Some(("held", holder)) => Ok(Taken::Held(holder.to_owned())),
+                    Some(("asked", token)) => Ok(Taken::Asked(token.to_owned())),
+                    _ => Err(ergate_shared::Error::Reply { script: "job/enqueue", reply: outcome }.into()),
                 },
             }
         })

@@ -41,7 +41,7 @@ impl EnqueueAll {
         let Some(client) = self.jobs.first().map(|job| job.client().clone()) else { return Ok(Vec::new()) };
         let mut queues: BTreeMap<QueueName, Vec<(usize, Ready)>> = BTreeMap::new();
         for (place, job) in self.jobs.into_iter().enumerate() {
-            let ready = job.draft()?;
+            let ready = job.prepared().await?.draft()?;
             queues.entry(ready.queue.clone()).or_default().push((place, ready));
         }
         let mut receipts: Vec<Option<Receipt>> = Vec::new();

@@ -18,6 +18,7 @@ use crate::{
     ending::Endings,
     event::batch::EventBatcher,
     handshake::shake_hands,
+    start::KnownFunctions,
 };
 
 /// A handle on one Ergate: cheap to clone, shared by any number of tasks.
@@ -53,6 +54,7 @@ struct Inner {
     recording: Option<crate::Outbox>,
     /// Event names that this process has put on the list of names, and when.
     noted_names: Mutex<HashMap<EventName, u64>>,
+    functions: KnownFunctions,
     #[cfg(feature = "schema")]
     schemas: crate::event::schema::Schemas,
 }
@@ -145,6 +147,7 @@ impl ClientBuilder {
             events,
             endings: Endings::new(url),
             noted_names: Mutex::default(),
+            functions: KnownFunctions::default(),
             #[cfg(feature = "schema")]
             schemas: crate::event::schema::Schemas::default(),
             #[cfg(feature = "testing")]
@@ -299,6 +302,19 @@ impl Client {
         }
         noted.insert(name.clone(), now_ms);
         true
+    }
+
+    pub(crate) fn known_functions(&self) -> &KnownFunctions {
+        &self.inner.functions
+    }
+
+    /// Whether what is enqueued is kept in memory, and there is no Redis to ask.
+    pub(crate) fn is_recording(&self) -> bool {
+        #[cfg(feature = "testing")]
+        if self.inner.recording.is_some() {
+            return true;
+        }
+        false
     }
 
     pub(crate) fn event_batcher(&self, shard: usize) -> &EventBatcher {

@@ -4,15 +4,20 @@ use std::{future::IntoFuture, pin::Pin, sync::Arc, time::Duration};
 
 use ergate_shared::{
     Backoff, FunctionName, Job, JobId, JobName, JobOptions, JobRecord, Key, Lane, OnExhausted, Parent,
-    Priority, QueueName, UniqueScope, duration, fnv::fnv1a, function::QUEUE_PREFIX,
+    Priority, QueueName, RunInput, UniqueScope, duration,
+    fnv::fnv1a,
+    function::{QUEUE_PREFIX, is_reserved},
     record::LONGEST_UNIQUE_KEY,
 };
 
 use crate::{
     Client, Durability, Error, JobHandle, Reached,
     batch::{Draft, Special, Taken},
+    start::StartOptions,
 };
 
+/// How soon the engine tries again.
+const AGAIN: Duration = Duration::from_millis(500);
 /// The most tags of a job, and the longest of each in bytes.
 const MOST_TAGS: usize = 16;
 const LONGEST_TAG: usize = 64;
@@ -45,6 +50,10 @@ pub enum OnConflict {
     Replace,
     /// It gives a holder that waits its payload and time; the receipt names the holder. See [`Enqueue::debounce`].
     PutOff,
+    /// It is dropped, and the receipt says so: a run of a function that has another.
+    Drop,
+    /// It cancels the holder, and starts once that has ended: a run of a function that has another.
+    Cancel,
 }
 
 impl Unique {
@@ -91,6 +100,8 @@ pub struct Receipt {
     pub queue: QueueName,
     /// Whether a job with this id or unique key was there already, so that nothing new was enqueued.
     pub duplicate: bool,
+    /// Whether it is a run that an option of its function dropped: a rate limit, idempotency, or a singleton that is there.
+    pub dropped: bool,
     /// How safe it is.
     pub durability: Reached,
 }
@@ -112,6 +123,10 @@ pub struct Enqueue {
     /// The most that others of its kind may put it off, counted from the first.
     put_off_most: Option<Duration>,
     keys: Vec<Key>,
+    /// What its function's options say about its start.
+    pub(crate) start: StartOptions,
+    /// The function whose run it is, as long as that one's options are not applied.
+    pub(crate) function: Option<FunctionName>,
     expires_in: Option<Duration>,
     durability: Durability,
     routed_until: Option<u64>,
@@ -148,12 +163,33 @@ impl Enqueue {
         function: Result<FunctionName, ergate_shared::Error>,
         payload: Result<Vec<u8>, serde_json::Error>,
     ) -> Self {
-        let (queue, name) = match function {
-            Ok(function) => (Ok(function.queue()), Ok(function.job())),
+        let (queue, name, function) = match function {
+            Ok(function) => (Ok(function.queue()), Ok(function.job()), Some(function)),
             // One complaint is enough.
-            Err(error) => (Err(error), JobName::new("run")),
+            Err(error) => (Err(error), JobName::new("run"), None),
         };
-        Self::new(client, queue, name, payload)
+        Self::new(client, queue, name, payload).of_function(function)
+    }
+
+    /// Says which function's options are to be applied; a client without Redis knows of none.
+    pub(crate) fn of_function(mut self, function: Option<FunctionName>) -> Self {
+        self.function = function.filter(|_| !self.client.is_recording());
+        self
+    }
+
+    /// What the run is started with, if it can be read.
+    pub(crate) fn input(&self) -> Option<RunInput> {
+        serde_json::from_slice(self.payload.as_ref().ok()?).ok()
+    }
+
+    pub(crate) fn with_payload(mut self, input: &RunInput) -> Self {
+        self.payload = serde_json::to_vec(input);
+        self
+    }
+
+    pub(crate) fn in_queue(mut self, queue: QueueName) -> Self {
+        self.queue = Ok(queue);
+        self
     }
 
     fn new(
@@ -175,6 +211,8 @@ impl Enqueue {
             unique: None,
             put_off_most: None,
             keys: Vec::new(),
+            start: StartOptions::default(),
+            function: None,
             expires_in: None,
             durability: Durability::default(),
             routed_until: None,
@@ -262,6 +300,9 @@ impl Enqueue {
     /// [`Queue::set_limit`](crate::Queue::set_limit); without any, they only take turns.
     pub fn key(mut self, name: &str, value: impl Into<String>) -> Self {
         match Key::new(name, value) {
+            Ok(key) if is_reserved(key.name()) => {
+                self.problem = Some(format!("key {name} begins as those that options of functions make"));
+            }
             Ok(key) => {
                 self.keys.retain(|known| known.name() != key.name());
                 self.keys.push(key);
@@ -352,6 +393,13 @@ impl Enqueue {
         self
     }
 
+    /// Lets it be enqueued as `on_conflict` says if another holds the key, which is one of a function's options.
+    pub(crate) fn gated(self, key: String, on_conflict: OnConflict) -> Self {
+        let scope =
+            if on_conflict == OnConflict::PutOff { UniqueScope::Started } else { UniqueScope::Finished };
+        self.unique(Unique { on_conflict, ..Unique::new(key, scope, None) })
+    }
+
     /// The queue it goes to.
     ///
     /// # Errors
@@ -365,13 +413,28 @@ impl Enqueue {
     #[doc(hidden)]
     pub async fn insist(self) -> Result<Receipt, Error> {
         let client = self.client.clone();
-        let Ready { queue, draft, unique, .. } = self.draft()?;
+        let spec = loop {
+            match self.declared_function().await {
+                Ok(spec) => break spec,
+                Err(error) if error.is_connection() => {
+                    tracing::warn!(%error, "the options of a function cannot be read; it is tried again");
+                    tokio::time::sleep(AGAIN).await;
+                }
+                Err(error) => return Err(error),
+            }
+        };
+        let prepared = match spec {
+            Some(spec) => self.by_options_of(spec)?,
+            None => self,
+        };
+        let Ready { queue, draft, unique, .. } = prepared.draft()?;
         let id = draft.id.clone();
         loop {
             match client.batcher(&queue).submit(vec![draft.clone()]).await.map_err(unshare) {
                 Ok(taken) => {
                     let taken = taken.into_iter().next().unwrap_or(Taken::New);
-                    return receipt(&queue, id, taken, unique);
+                    let receipt = receipt(&queue, id, taken, unique)?;
+                    return if receipt.dropped { Err(Error::Dropped { queue }) } else { Ok(receipt) };
                 }
                 Err(error) if error.is_connection() => {
                     tracing::warn!(%queue, job.id = %id, %error, "job is not enqueued yet; it is tried again");
@@ -389,6 +452,11 @@ impl Enqueue {
 
     pub(crate) fn client(&self) -> &Client {
         &self.client
+    }
+
+    /// Whether a run waits for its result.
+    pub(crate) fn has_parent(&self) -> bool {
+        self.options.parent.is_some()
     }
 
     /// Checks everything and writes the record. Nothing has been sent yet.
@@ -410,24 +478,33 @@ impl Enqueue {
         {
             return Err(Error::Option("run_at is over ten years away".to_owned()));
         }
-        let (when, due_at) = match self.when {
+        let (when, due_by_time) = match self.when {
             When::Now => (String::new(), now),
             When::In(delay) if delay.is_zero() => (String::new(), now),
             When::In(delay) => (format!("+{}", delay.as_millis()), now + delay.as_millis() as u64),
             When::At(at) => (format!("@{at}"), at.max(now)),
         };
-        let lane = Lane::of(self.keys)?;
+        let StartOptions { keys, rules, ahead_ms, due_at, newer } = self.start;
+        let lane = match keys.is_empty() {
+            true => Lane::of(self.keys)?,
+            false => Lane::of_run(keys.into_iter().chain(self.keys).collect())?,
+        };
+        let due_at = due_at.unwrap_or(due_by_time);
+        let order_at = ahead_ms.map(|ms| due_at.max(now).saturating_add_signed(-ms));
         let plain = when.is_empty()
             && !own_id
             && self.unique.is_none()
             && lane.is_none()
             && self.expires_in.is_none()
+            && order_at.is_none()
+            && rules.is_empty()
             && self.priority == Priority::Normal;
         let record = JobRecord {
             name,
             priority: self.priority,
             unique: self.unique.as_ref().map(|unique| (unique.scope, unique.key.clone())),
             lane,
+            order_at,
             expires: self.expires_in.is_some(),
             tells: self.options.parent.is_some() || queue.as_str().starts_with(QUEUE_PREFIX),
             enqueued_at: now,
@@ -448,13 +525,17 @@ impl Enqueue {
                 .map(|window| window.as_millis() as u64),
             on_conflict: match self.unique.as_ref().map(|unique| unique.on_conflict) {
                 Some(OnConflict::Replace) => "replace".into(),
-                Some(OnConflict::PutOff) => match self.put_off_most {
-                    Some(most) => format!("put_off {}", most.as_millis()).into(),
-                    None => "put_off".into(),
-                },
+                Some(OnConflict::PutOff) => {
+                    let newer = if newer { " newer" } else { "" };
+                    let most = self.put_off_most.map(|most| format!(" {}", most.as_millis()));
+                    format!("put_off{newer}{}", most.unwrap_or_default()).into()
+                }
+                Some(OnConflict::Drop) => "drop".into(),
+                Some(OnConflict::Cancel) => "cancel".into(),
                 _ => "keep".into(),
             },
             expiry_ms: self.expires_in.map(|time| time.as_millis() as u64),
+            rules,
         });
         Ok(Ready {
             queue,
@@ -466,11 +547,14 @@ impl Enqueue {
 
     async fn send(self) -> Result<Receipt, Error> {
         let client = self.client.clone();
-        let Ready { queue, draft, durability, unique } = self.draft()?;
+        let Ready { queue, draft, durability, unique } = self.prepared().await?.draft()?;
         let id = draft.id.clone();
         let taken = client.batcher(&queue).submit(vec![draft]).await.map_err(unshare)?;
         let taken = taken.into_iter().next().unwrap_or(Taken::New);
         let mut receipt = receipt(&queue, id, taken, unique)?;
+        if receipt.dropped {
+            return Err(Error::Dropped { queue });
+        }
         receipt.durability = durability.reach(&client, &receipt.queue).await?;
         Ok(receipt)
     }
@@ -490,9 +574,16 @@ pub(crate) fn receipt(
     taken: Taken,
     unique: Option<(String, OnConflict)>,
 ) -> Result<Receipt, Error> {
-    let kept = |id, duplicate| Receipt { id, queue: queue.clone(), duplicate, durability: Reached::Fast };
+    let kept = |id, duplicate| Receipt {
+        id,
+        queue: queue.clone(),
+        duplicate,
+        dropped: false,
+        durability: Reached::Fast,
+    };
     match (taken, unique) {
-        (Taken::New, _) => Ok(kept(id, false)),
+        (Taken::New | Taken::Asked(_), _) => Ok(kept(id, false)),
+        (Taken::Dropped, _) => Ok(Receipt { dropped: true, ..kept(id, false) }),
         (Taken::Exists, _) => Ok(kept(id, true)),
         (Taken::Late, _) => Err(Error::Late),
         (Taken::Held(holder), Some((_, OnConflict::Ignore | OnConflict::PutOff))) => {

@@ -62,6 +62,12 @@ pub enum Error {
         /// The job that holds it.
         holder: JobId,
     },
+    /// A run that an option of its function does not let start: a rate limit, idempotency, or a singleton that is there.
+    #[error("a run of queue {queue} was dropped: an option of its function does not let it start now")]
+    Dropped {
+        /// The queue of the function.
+        queue: QueueName,
+    },
     /// No such job.
     #[error("queue {queue} has no job {id}; it may have ended and been trimmed")]
     NotFound {
@@ -181,6 +187,7 @@ impl Error {
             Self::NoSchedule { .. } => "list those there are with `ergate schedule list`".to_owned(),
             Self::NoEvent(_) => "list what is there with `ergate event list`".to_owned(),
             Self::Duplicate { holder, .. } => format!("look at the holder with `ergate job show`, id {holder}, or choose another key"),
+            Self::Dropped { .. } => "look at the options of the function: rate limit, idempotency and singleton drop what is over them".to_owned(),
             _ => return None,
         })
     }

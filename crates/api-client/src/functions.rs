@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use ergate_shared::{EventName, FunctionName, FunctionSpec, JobId, key::QueueKey, script};
+use ergate_shared::{EventName, FunctionName, FunctionSpec, JobId, QueueName, key::QueueKey, script};
 
 use crate::{Client, Error};
 
@@ -44,10 +44,10 @@ impl Client {
 
     /// For routers: lets the ids of runs go, as the event that started them has been acknowledged.
     #[doc(hidden)]
-    pub async fn acknowledged(&self, function: &FunctionName, runs: &[JobId]) -> Result<(), Error> {
+    pub async fn acknowledged(&self, queue: &QueueName, runs: &[JobId]) -> Result<(), Error> {
         for some in runs.chunks(1000) {
             let mut remove = redis::cmd("ZREM");
-            remove.arg(self.keys(&function.queue()).get(QueueKey::routed));
+            remove.arg(self.keys(queue).get(QueueKey::routed));
             for run in some {
                 remove.arg(run.as_str());
             }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ergate_shared::{JobId, JobRecord, JobState, WorkerId, duration, script};
+use ergate_shared::{JobId, JobRecord, JobState, WorkerId, duration, key::QueueKeys, script};
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{Error, JobView, Queue, view::Inspected};
@@ -114,13 +114,7 @@ impl JobHandle {
                 Ok(Cancelled::Done)
             }
             "asked" => {
-                // Only for haste: the worker hears of it with its next heartbeat too.
-                let call_key = keys.call(&WorkerId::of_token(&token));
-                let mut pipeline = redis::pipe();
-                pipeline.lpush(&call_key, 1).ignore().expire(&call_key, 60).ignore();
-                if let Err(error) = self.redis().pipeline::<()>("a worker's call", &pipeline).await {
-                    tracing::debug!(%error, "the worker will hear of the cancellation later");
-                }
+                call_worker(self.redis(), keys, &token).await;
                 Ok(Cancelled::Asked)
             }
             "gone" => Err(self.not_found()),
@@ -254,6 +248,16 @@ impl JobHandle {
 
     fn wrong_state(&self, state: &str, action: &'static str) -> Result<Error, Error> {
         Ok(Error::WrongState { id: self.id.clone(), state: state.parse()?, action })
+    }
+}
+
+/// Has the worker that leased something under this token hear of a cancellation. Only for haste: its next heartbeat tells it too.
+pub(crate) async fn call_worker(redis: &crate::Redis, keys: &QueueKeys, token: &str) {
+    let call_key = keys.call(&WorkerId::of_token(token));
+    let mut pipeline = redis::pipe();
+    pipeline.lpush(&call_key, 1).ignore().expire(&call_key, 60).ignore();
+    if let Err(error) = redis.pipeline::<()>("a worker's call", &pipeline).await {
+        tracing::debug!(%error, "the worker will hear of the cancellation later");
     }
 }
 

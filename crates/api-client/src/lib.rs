@@ -26,6 +26,7 @@ mod recording;
 mod registry;
 mod run;
 mod schedule;
+mod start;
 mod stats;
 mod stock;
 mod target;

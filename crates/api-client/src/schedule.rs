@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use ergate_shared::{
-    Schedule, ScheduleName,
+    FunctionName, Schedule, ScheduleName,
     schedule::{ScheduleState, Started, Starting},
     script,
 };
@@ -227,8 +227,10 @@ impl Client {
     /// The enqueue of what a schedule starts.
     pub(crate) fn enqueue_starting(&self, starting: Starting) -> Enqueue {
         let Starting { id, job } = starting;
+        let function = FunctionName::of_queue(&job.queue);
         let enqueue = self
             .enqueue_raw(job.queue, job.name, job.payload.get().to_owned())
+            .of_function(function)
             .id(id.as_str())
             .priority(job.priority)
             .declared(job.options, job.version);

@@ -66,7 +66,7 @@ pub use ergate_shared::{
     JobOptions, JobRecord, JobState, Key, KeyName, Lane, Namespace, OnExhausted, Priority, QueueName,
     RerunOf, RunInput, Schedule, ScheduleName, Tick, Tries, Trigger, UniqueScope, WaitRef, WorkerId,
     duration,
-    function::{FunctionCancelled, FunctionFailed, FunctionFinished},
+    function::{Batch, FunctionCancelled, FunctionFailed, FunctionFinished, FunctionOptions, SingletonMode},
     run,
     schedule::{CatchUp, Cron, Every, Overlap, Recurrence, Zone},
     stock,
@@ -98,8 +98,8 @@ pub mod prelude {
     pub use serde::{Deserialize, Serialize};
 
     pub use crate::{
-        Attempt, Backoff, Cancelled, CatchUp, Client, Deadline, Event, EventOrTick, Failure, FromRef,
+        Attempt, Backoff, Batch, Cancelled, CatchUp, Client, Deadline, Event, EventOrTick, Failure, FromRef,
         Function, Job, JobId, JobState, Limit, Log, OnExhausted, Overlap, Priority, Progress, Rate, Result,
-        Schedule, State, Step, Tick, Unique, Verdict, Worker, shutdown_signal,
+        Schedule, SingletonMode, State, Step, Tick, Unique, Verdict, Worker, shutdown_signal,
     };
 }

@@ -15,6 +15,9 @@ use crate::Error;
 #[cfg(feature = "cel")]
 mod cel;
 mod equalities;
+mod formula;
+
+pub use formula::Formula;
 
 use crate::wait::Equality;
 use equalities::{Equalities, Operand};

@@ -4,10 +4,19 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Event, EventPattern, EventRecord, FunctionName, JobName, QueueName, RunInput};
 
+mod batch;
 mod ended;
+mod options;
+mod start;
 mod tick;
 
+pub use batch::Batch;
 pub use ended::{FunctionCancelled, FunctionFailed, FunctionFinished, tells_of_an_end};
+pub use options::{
+    CancelOn, ConcurrencyPer, Debounce, EventBatch, FunctionOptions, MOST_BATCH, RateLimit, Singleton,
+    SingletonMode, Throttle,
+};
+pub use start::{Gate, StartRules, THROTTLE, Window, concurrency_key, is_reserved};
 pub use tick::{EventOrTick, Tick};
 
 /// A function as it is declared: what it is called and what starts it.
@@ -21,6 +30,9 @@ pub struct FunctionSpec {
     /// What starts it; none: by hand only.
     #[serde(default)]
     pub triggers: Vec<Trigger>,
+    /// How its runs start: limits, what is put off, joined or dropped.
+    #[serde(default, skip_serializing_if = "FunctionOptions::is_empty")]
+    pub options: FunctionOptions,
 }
 
 /// What starts runs of a function.
@@ -50,9 +62,14 @@ const fn one() -> u32 {
 }
 
 impl FunctionSpec {
-    /// A function of version 1 without triggers.
+    /// A function of version 1 without triggers or options.
     pub fn new(name: FunctionName) -> Self {
-        Self { name, version: 1, triggers: Vec::new() }
+        Self { name, version: 1, triggers: Vec::new(), options: FunctionOptions::default() }
+    }
+
+    /// The queue whose jobs are its runs.
+    pub fn queue(&self) -> QueueName {
+        self.name.queue()
     }
 
     /// Adds what starts it.

@@ -11,6 +11,8 @@ use crate::{Error, KeyName};
 
 /// The most keys of a job.
 pub const MOST_KEYS: usize = 2;
+/// The most keys that options of a function give a run: two of concurrency, one each of throttle and singleton.
+const MOST_OPTION_KEYS: usize = 4;
 /// The longest lane, in bytes: names and values of all keys of a job, and one byte more for each.
 pub const LONGEST_LANE: usize = 255;
 
@@ -91,12 +93,24 @@ impl Lane {
     /// # Errors
     /// [`Error::Name`] if there are more than [`MOST_KEYS`], two of one name, or all together are longer than
     /// [`LONGEST_LANE`].
-    pub fn of(mut keys: Vec<Key>) -> Result<Option<Self>, Error> {
+    pub fn of(keys: Vec<Key>) -> Result<Option<Self>, Error> {
+        Self::of_at_most(MOST_KEYS, keys)
+    }
+
+    /// The lane of a run whose function's options give it these keys, besides up to [`MOST_KEYS`] of its own.
+    ///
+    /// # Errors
+    /// As [`of`](Self::of).
+    pub fn of_run(keys: Vec<Key>) -> Result<Option<Self>, Error> {
+        Self::of_at_most(MOST_KEYS + MOST_OPTION_KEYS, keys)
+    }
+
+    fn of_at_most(most: usize, mut keys: Vec<Key>) -> Result<Option<Self>, Error> {
         keys.sort();
         let lane = keys.iter().map(Key::to_string).collect::<Vec<_>>().join("\n");
         let wrong = |problem| Err(Error::Name { what: "keys", value: lane.replace('\n', ", "), problem });
-        if keys.len() > MOST_KEYS {
-            return wrong(format!("are {}, the most is {MOST_KEYS}", keys.len()));
+        if keys.len() > most {
+            return wrong(format!("are {}, the most is {most}", keys.len()));
         }
         if keys.windows(2).any(|pair| pair[0].name == pair[1].name) {
             return wrong("have the same name".to_owned());

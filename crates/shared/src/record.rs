@@ -4,9 +4,11 @@
 //! byte 0      version of this layout, 1
 //! byte 1      priority, 1..=10                                       | read by scripts,
 //! byte 2      flags: 1, 2, 4 unique scopes · 8 expires · 16 options  | see lua/lib/record.lua
-//!             · 64 keys · 128 its end is told                        |
+//!             · 32 order of its own · 64 keys · 128 its end is told    |
 //! if unique   length (1 byte), unique key                            |
 //! if keys     length (1 byte), lane                                  |
+//! if ordered  6 bytes: the time it is ordered by, ms since the epoch,|
+//!             big-endian                                             |
 //! 6 bytes     enqueued at, ms since the epoch by Redis' clock as the producer knows it, big-endian
 //! 6 bytes     due at, likewise (the same for a job that was ready at once)
 //! 1 byte      payload format, 0 JSON
@@ -22,6 +24,7 @@ const LAYOUT: u8 = 1;
 const JSON: u8 = 0;
 const EXPIRES: u8 = 8;
 const OPTIONS: u8 = 16;
+const ORDERED: u8 = 32;
 const KEYED: u8 = 64;
 const TELLS: u8 = 128;
 const UNIQUE_SCOPES: u8 = 7;
@@ -61,6 +64,8 @@ pub struct JobRecord {
     pub unique: Option<(UniqueScope, String)>,
     /// The keys that limits count it by.
     pub lane: Option<Lane>,
+    /// The time by which it stands among ready jobs of its priority, in ms since the epoch; `None`: when it became ready.
+    pub order_at: Option<u64>,
     /// Whether it must have started by some time, which is kept in the set `expiring`.
     pub expires: bool,
     /// Whether its end is told outside the queue: to who waits for its result, to functions that are started by it.
@@ -96,6 +101,9 @@ impl JobRecord {
         if self.lane.is_some() {
             flags |= KEYED;
         }
+        if self.order_at.is_some() {
+            flags |= ORDERED;
+        }
         if self.tells {
             flags |= TELLS;
         }
@@ -107,6 +115,9 @@ impl JobRecord {
         if let Some(lane) = &self.lane {
             bytes.push(u8::try_from(lane.as_str().len()).expect("a lane is at most 255 bytes"));
             bytes.extend(lane.as_str().as_bytes());
+        }
+        if let Some(order_at) = self.order_at {
+            bytes.extend(&order_at.to_be_bytes()[2..]);
         }
         bytes.extend(&self.enqueued_at.to_be_bytes()[2..]);
         bytes.extend(&self.due_at.to_be_bytes()[2..]);
@@ -153,6 +164,7 @@ impl JobRecord {
             let length = usize::from(rest.byte()?);
             Some(Lane::stored(rest.text(length)?))
         };
+        let order_at = if flags & ORDERED == 0 { None } else { Some(rest.millis()?) };
         let enqueued_at = rest.millis()?;
         let due_at = rest.millis()?;
         match rest.byte()? {
@@ -177,6 +189,7 @@ impl JobRecord {
             priority,
             unique,
             lane,
+            order_at,
             expires: flags & EXPIRES != 0,
             tells: flags & TELLS != 0,
             enqueued_at,
@@ -233,23 +246,17 @@ mod tests {
         let options = (proptest::option::of(0_u32..100), proptest::collection::vec("[a-z]{1,8}", 0..3));
         let bytes = proptest::collection::vec(any::<u8>(), 0..300);
         let lane = proptest::option::of("account=[a-zé]{1,60}".prop_map(Lane::stored));
-        let times = (0_u64..1 << 48, 0_u64..1 << 48);
+        let times = (proptest::option::of(0_u64..1 << 48), 0_u64..1 << 48, 0_u64..1 << 48);
         (1_i64..=10, unique, lane, any::<(bool, bool)>(), times, any::<u16>(), options, bytes).prop_map(
-            |(
-                priority,
-                unique,
-                lane,
-                (expires, tells),
-                (enqueued_at, due_at),
-                version,
-                (retries, tags),
-                payload,
-            )| {
+            |(priority, unique, lane, marks, times, version, (retries, tags), payload)| {
+                let (order_at, enqueued_at, due_at) = times;
+                let (expires, tells) = marks;
                 JobRecord {
                     name: JobName::new("send-welcome").unwrap(),
                     priority: Priority::new(priority).unwrap(),
                     unique,
                     lane,
+                    order_at,
                     expires,
                     tells,
                     enqueued_at,

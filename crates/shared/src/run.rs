@@ -19,7 +19,7 @@ pub use fork::{CopiedEntry, before};
 pub use journal::{Journal, entry_field};
 pub use state::RunState;
 pub use tail::{LastStep, Tail, TailEntry};
-pub use trace::{AttemptTrace, Awaits, Child, Pending, StepKind, StepState, StepTrace, trace};
+pub use trace::{AttemptTrace, Awaits, Pending, StepKind, StepState, StepTrace, trace};
 
 /// The most entries of a run's journal; a step takes one, and one more for each attempt that failed or for its resolution.
 pub const MOST_ENTRIES: u32 = 20_000;
@@ -35,14 +35,14 @@ pub const LONGEST_SLEEP: std::time::Duration = std::time::Duration::from_secs(36
 /// What a run is started with.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RunInput {
-    /// What started it: one event, or several as a batch.
-    pub events: Vec<EventRecord>,
     /// The version of the function when it was started; 0 if nobody said.
     #[serde(default)]
     pub version: u32,
     /// The run it repeats.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rerun_of: Option<RerunOf>,
+    /// What started it: one event, or several as a batch. They come last in the text, as `lua/lib/start.lua` adds to them.
+    pub events: Vec<EventRecord>,
 }
 
 impl RunInput {
@@ -71,4 +71,19 @@ pub struct RerunOf {
     /// The first step that is done again, those before it being copied; `None`: everything is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_end_the_text_so_that_a_batch_can_be_added_to() {
+        let event = r#"{"id":"a","name":"x/y","data":null,"ts":1}"#;
+        let input = RunInput { version: 2, ..RunInput::of(serde_json::from_str(event).unwrap()) };
+
+        let text = serde_json::to_string(&input).unwrap();
+
+        assert!(text.ends_with(&format!("\"events\":[{event}]}}")), "{text}");
+    }
 }

@@ -173,7 +173,7 @@ macro_rules! fragments {
 }
 
 fragments! {
-    "cancel" "clock" "finish" "flow" "forget" "history" "journal" "lane" "limit" "locate" "memory" "promote" "ready" "recent" "record" "take" "tries" "turns"
+    "cancel" "clock" "finish" "flow" "forget" "history" "journal" "lane" "limit" "locate" "memory" "promote" "ready" "recent" "record" "start" "take" "throttle" "tries" "turns"
     "unique" "waits" "wake" "windows"
 }
 

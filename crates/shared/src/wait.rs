@@ -67,8 +67,14 @@ impl Condition {
 
     /// Adds a field and the value it must have; `field` is below `data`, as in `user.id`.
     #[must_use]
-    pub fn on(mut self, field: &str, value: impl Into<Value>) -> Self {
-        self.all.push(Equality { field: format!("data.{field}"), value: value.into() });
+    pub fn on(self, field: &str, value: impl Into<Value>) -> Self {
+        self.equal(&format!("data.{field}"), value.into())
+    }
+
+    /// The same for any field of the event, such as `user.id`.
+    #[must_use]
+    pub(crate) fn equal(mut self, path: &str, value: Value) -> Self {
+        self.all.push(Equality { field: path.to_owned(), value });
         self
     }
 

@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use ergate_shared::{
     Backoff, Expression, FailureKind, FunctionInput, FunctionName, FunctionSpec, JobRecord, OnExhausted,
     RunInput, Schedule, Tries, Trigger,
-    function::{FunctionFailed, LONGEST_FUNCTION_NAME},
+    function::{FunctionFailed, FunctionOptions, LONGEST_FUNCTION_NAME},
     schedule::Cron,
 };
 
@@ -18,8 +18,11 @@ use crate::{
 };
 
 mod handler;
+mod options;
 
 pub use handler::FunctionHandler;
+
+use options::Subject;
 
 /// The most of a function's runs that execute at once in one process, unless it says otherwise.
 const SLOTS: usize = 50;
@@ -62,6 +65,11 @@ pub struct Function<S = ()> {
     step_timeout: Option<Duration>,
     on_exhausted: OnExhausted,
     slots: usize,
+    options: FunctionOptions,
+    /// What was said last, so that more can be said of it.
+    last: Subject,
+    /// What was said of nothing.
+    misplaced: Vec<String>,
     build: Box<dyn FnOnce(Arc<S>, StepDefaults) -> RunCode>,
 }
 
@@ -91,6 +99,9 @@ impl<S: Send + Sync + 'static> Function<S> {
             step_timeout: None,
             on_exhausted: OnExhausted::DeadLetter,
             slots: SLOTS,
+            options: FunctionOptions::default(),
+            last: Subject::default(),
+            misplaced: Vec::new(),
             build: Box::new(move |state, defaults| {
                 Arc::new(move |context, store| {
                     perform(handler.clone(), context, store, Arc::clone(&state), defaults.clone())
@@ -187,7 +198,8 @@ impl<S: Send + Sync + 'static> Function<S> {
 
     /// What Redis is told of it.
     pub(crate) fn spec(&self) -> Result<FunctionSpec, ergate_shared::Error> {
-        let spec = FunctionSpec::new(FunctionName::new(self.name.clone())?);
+        let mut spec = FunctionSpec::new(FunctionName::new(self.name.clone())?);
+        spec.options = self.options.clone();
         let spec = self.crons.iter().try_fold(spec, |spec, cron| {
             let (cron, zone) = Cron::with_zone(cron)?;
             Ok(spec
@@ -203,7 +215,9 @@ impl<S: Send + Sync + 'static> Function<S> {
 
     /// What is wrong with what was declared.
     pub(crate) fn problems(&self) -> Vec<String> {
-        let mut problems = Vec::new();
+        let of_options = self.misplaced.iter().cloned().chain(self.options.problems());
+        let mut problems: Vec<_> =
+            of_options.map(|problem| format!("function {}: {problem}", self.name)).collect();
         if let Err(error) = self.spec() {
             problems.push(error.to_string());
         } else if self.name.len() > LONGEST_FUNCTION_NAME {
@@ -273,7 +287,10 @@ where
         }
         let input = H::Input::read(&given).map_err(|problem| wrong(anyhow::Error::msg(problem)))?;
         let id = context.inner.id.clone();
-        let shared = Arc::new(Shared::new(id, store, steps, &given, record.enqueued_at));
+        // An event may be routed late, and what answers it may be there before the run is.
+        let happened_at = given.events.first().map_or(u64::MAX, |event| event.ts);
+        let since = record.enqueued_at.min(happened_at);
+        let shared = Arc::new(Shared::new(id, store, steps, &given, since));
         shared.load().await?;
         let step = Step::new(Arc::clone(&shared), context.inner.client.clone());
         drive(&shared, handler.call(input, step, context, state)).await

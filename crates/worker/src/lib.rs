@@ -21,6 +21,7 @@ mod attempt;
 pub mod binary;
 mod context;
 mod courier;
+mod declare;
 mod error;
 mod extract;
 mod failure;

@@ -9,6 +9,7 @@
 //! |---|---|
 //! | `reader` | the blocked connection |
 //! | `table` | which functions an event starts |
+//! | `start` | the runs that events start |
 //! | `routing` | a batch of events, from their records to the acknowledgement |
 //! | `resume` | recent events of a name, and the waits for them |
 
@@ -25,6 +26,7 @@ mod clean;
 mod reader;
 mod resume;
 mod routing;
+mod start;
 mod table;
 
 use crate::Metrics;

@@ -13,6 +13,7 @@ use ergate_shared::{
     Event, EventId, EventName, EventRecord, FunctionName, JobId, JobOptions, JobRecord, Priority, RunInput,
     Tries, duration,
     run::{Entry, Op},
+    schedule::TIMER,
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
@@ -114,6 +115,14 @@ impl<S: Send + Sync + 'static> TestRun<S> {
         self
     }
 
+    /// Starts it as a schedule of its own name does at this time, which is when the test's clock begins.
+    pub fn tick(mut self, at: jiff::Timestamp) -> Self {
+        let function = self.function.name().to_owned();
+        let data = serde_json::json!({ "schedule": function, "scheduledAt": at.to_string() });
+        self = self.beginning_at(at);
+        self.event_named(TIMER, &data)
+    }
+
     /// Lets a step return this instead of running its body.
     ///
     /// # Panics
@@ -182,6 +191,7 @@ impl<S: Send + Sync + 'static> TestRun<S> {
             priority: Priority::default(),
             unique: None,
             lane: None,
+            order_at: None,
             tells: false,
             expires: false,
             enqueued_at: self.begins_at,

@@ -18,7 +18,7 @@ use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use crate::{
-    BlockingHandler, DeadLetter, Error, Function, Handler, Metrics, Middleware, courier,
+    BlockingHandler, DeadLetter, Error, Function, Handler, Metrics, Middleware, courier, declare,
     heartbeat::{self, Heart},
     identity::{Seat, Signal},
     middleware::Layer,
@@ -34,8 +34,6 @@ use crate::{
 /// The shortest and longest lease.
 pub(crate) const LEASES: std::ops::RangeInclusive<Duration> =
     Duration::from_secs(1)..=Duration::from_secs(3600);
-/// How often it is looked whether functions must be declared again.
-const DECLARE_EVERY: Duration = Duration::from_secs(5);
 /// The most slots of a queue in one process.
 pub(crate) const MOST_SLOTS: usize = 100_000;
 
@@ -332,6 +330,10 @@ impl<S: Send + Sync + 'static> Worker<S> {
             set = set_limits(&self.client, &self.limits) => set?,
             () = &mut stop => return Ok(()),
         }
+        let declared = tokio::select! {
+            declared = declare::declare(&self.client, &self.specs) => declared,
+            () = &mut stop => return Ok(()),
+        };
         let tracker = TaskTracker::new();
         let helpers = TaskTracker::new();
         let end = tokio_util::sync::CancellationToken::new();
@@ -405,7 +407,9 @@ impl<S: Send + Sync + 'static> Worker<S> {
         helpers.spawn(end.clone().run_until_cancelled_owned(ticker.run()));
         if !self.specs.is_empty() {
             let (client, specs) = (self.client.clone(), std::mem::take(&mut self.specs));
-            helpers.spawn(end.clone().run_until_cancelled_owned(keep_declared(client, specs)));
+            helpers.spawn(
+                end.clone().run_until_cancelled_owned(declare::keep_declared(client, specs, declared)),
+            );
             let listening = courier::look_for_audience(self.client.clone(), audience);
             helpers.spawn(end.clone().run_until_cancelled_owned(listening));
             let router = Router::new(self.client.clone()).metrics(metrics.clone());
@@ -483,24 +487,6 @@ async fn set_limits(client: &Client, limits: &[(String, Limit)]) -> Result<(), E
         }
     }
     Ok(())
-}
-
-/// Tells Redis which functions there are: at the start, after every new connection, as it may lead to new data, and now and then.
-async fn keep_declared(client: Client, specs: Vec<FunctionSpec>) {
-    let mut generation = 0;
-    loop {
-        let mut pause = DECLARE_EVERY;
-        if client.redis().generation() != generation || generation == 0 {
-            match client.declare(&specs).await {
-                Ok(()) => generation = client.redis().generation(),
-                Err(error) => {
-                    tracing::warn!(%error, "functions could not be declared; it is tried again");
-                    pause = Duration::from_millis(500);
-                }
-            }
-        }
-        tokio::time::sleep(pause).await;
-    }
 }
 
 /// Takes the process out of the list of workers, so that one that ended in order is not taken for one that fell silent.

@@ -40,6 +40,11 @@ pub(crate) struct Entry {
     pub(crate) own_id: bool,
     pub(crate) unique: Option<(UniqueScope, String)>,
     pub(crate) keys: Vec<Key>,
+    pub(crate) order_at: Option<u64>,
+    /// What options of a function say about the start of a run.
+    pub(crate) rules: String,
+    /// Whether a router enqueues it.
+    pub(crate) routed: bool,
     pub(crate) window: Option<u64>,
     pub(crate) on_conflict: &'static str,
     pub(crate) expiry: Option<u64>,
@@ -111,6 +116,9 @@ impl Entry {
             own_id: false,
             unique: None,
             keys: Vec::new(),
+            order_at: None,
+            rules: String::new(),
+            routed: false,
             window: None,
             on_conflict: "keep",
             expiry: None,
@@ -148,6 +156,18 @@ impl Entry {
         self
     }
 
+    /// With a rule of a function's options, as `lua/lib/start.lua` reads it.
+    pub(crate) fn rule(mut self, rule: &str) -> Self {
+        self.rules.push_str(&format!("\n{rule}"));
+        self
+    }
+
+    /// As a router enqueues it: its id stays taken until its event is acknowledged.
+    pub(crate) fn routed(mut self) -> Self {
+        self.routed = true;
+        self
+    }
+
     pub(crate) fn replace(mut self) -> Self {
         self.on_conflict = "replace";
         self
@@ -158,6 +178,9 @@ impl Entry {
             && !self.own_id
             && self.unique.is_none()
             && self.keys.is_empty()
+            && self.order_at.is_none()
+            && self.rules.is_empty()
+            && !self.routed
             && self.expiry.is_none()
             && self.priority == 5
     }
@@ -168,7 +191,8 @@ impl Entry {
             name: JobName::new(self.name).unwrap(),
             priority: Priority::new(self.priority).unwrap(),
             unique: self.unique.clone(),
-            lane: Lane::of(self.keys.clone()).unwrap(),
+            lane: Lane::of_run(self.keys.clone()).unwrap(),
+            order_at: self.order_at,
             expires: self.expiry.is_some(),
             tells: false,
             enqueued_at: now,
@@ -214,6 +238,11 @@ impl Leased {
     pub(crate) fn snooze(&self, delay: u64) -> Settle {
         let tries = Tries { snoozes: self.tries.snoozes + 1, ..self.tries };
         Settle { delay, tries: Some(tries), ..self.settle("snooze") }
+    }
+
+    /// Of a run whose journal has this many entries, until then.
+    pub(crate) fn suspend(&self, due: u64, known: u32) -> Settle {
+        Settle { delay: due, detail: known.to_string(), ..self.settle("suspend") }
     }
 
     pub(crate) fn hand_back(&self) -> Settle {
@@ -311,10 +340,14 @@ impl ByHand {
             call.push(&entry.id);
             call.push(entry.record(self.now));
             call.push(&entry.when);
-            call.push(if entry.own_id { "1" } else { "" });
+            call.push(match (entry.routed, entry.own_id) {
+                (true, _) => format!("!{}", self.now + 10_000),
+                (false, own_id) => if own_id { "1" } else { "" }.to_owned(),
+            });
             call.push(optional(entry.window));
             call.push(entry.on_conflict);
             call.push(optional(entry.expiry));
+            call.push(&entry.rules);
         }
         let (_, code, others): (u64, String, Vec<String>) = self.run(&call).await;
         let mut others = others.into_iter();

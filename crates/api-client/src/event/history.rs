@@ -40,6 +40,9 @@ pub struct Started {
     /// How many runs waited for it.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub resumed_count: u64,
+    /// Functions whose options dropped it: a rate limit, idempotency, or a singleton that was there.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub dropped: Vec<FunctionName>,
     /// What kept it from starting something.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub problems: Vec<String>,

@@ -138,6 +138,7 @@ impl RunHandle {
         // Asked for by hand, it is neither a duplicate nor too late; but of runs that exclude each other it is one.
         let unique = record.unique.filter(|(scope, _)| *scope == UniqueScope::Finished);
         let key = unique.as_ref().map(|(_, key)| key.clone());
+        // Nobody waits for the result of this one.
         let options = JobOptions { parent: None, ..record.options };
         let record =
             JobRecord { payload, unique, options, expires: false, enqueued_at: now, due_at: now, ..record };

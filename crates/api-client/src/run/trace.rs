@@ -60,9 +60,9 @@ impl RunHandle {
         let now = self.redis().now_ms();
         let state = RunState::of(view.state, journal.len());
         let input = view.payload::<RunInput>().ok();
+        let record = view.record.as_ref().ok();
         let (events, rerun_of, version) =
             input.map_or_else(Default::default, |input| (input.events, input.rerun_of, input.version));
-        let record = view.record.as_ref().ok();
         let ended_at = ended_at(&view);
         let detail = view.outcome.map(|outcome| outcome.detail);
         let is_completed = state == RunState::Completed;

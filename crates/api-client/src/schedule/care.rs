@@ -119,15 +119,14 @@ impl Client {
         let producer = kept.state.producer();
         for starts in plan.starts.chunks(STARTS_AT_ONCE) {
             let Some(last) = starts.last() else { continue };
-            let drafts = starts
-                .iter()
-                .map(|start| {
-                    let ready = self.enqueue_starting(start.starting(&kept.name, &kept.spec)?).draft()?;
-                    Ok(ready.draft)
-                })
-                .collect::<Result<Vec<_>, Error>>()?;
-            let batcher = self.batcher(&kept.spec.target.queue());
-            batcher.submit_numbered(&drafts, &producer, last.number).await?;
+            let (mut drafts, mut queue) = (Vec::with_capacity(starts.len()), kept.spec.target.queue());
+            for start in starts {
+                let starting = self.enqueue_starting(start.starting(&kept.name, &kept.spec)?);
+                let ready = starting.prepared().await?.draft()?;
+                queue = ready.queue;
+                drafts.push(ready.draft);
+            }
+            self.batcher(&queue).submit_numbered(&drafts, &producer, last.number).await?;
         }
         Ok(())
     }

@@ -51,19 +51,44 @@ impl Program {
 
     /// A field that is missing makes what depends on it false; `has()` asks for it.
     pub(super) fn holds(&self, scope: &Scope<'_>) -> Result<bool, String> {
+        match self.evaluate(scope)? {
+            Value::Bool(holds) => Ok(holds),
+            Value::Null => Ok(false),
+            other => Err(format!("is {}, which is neither true nor false", other.type_of())),
+        }
+    }
+
+    /// Its value as JSON; what depends on a field that is missing is `null`.
+    pub(super) fn value(&self, scope: &Scope<'_>) -> Result<serde_json::Value, String> {
+        to_json(&self.evaluate(scope)?)
+    }
+
+    fn evaluate(&self, scope: &Scope<'_>) -> Result<Value, String> {
         let mut context = Context::with_env(Arc::clone(&ENV));
         context.add_variable_from_value("event", from_json(scope.event));
         if let Some(other) = scope.other {
             context.add_variable_from_value("async", from_json(other));
         }
         match catch_unwind(AssertUnwindSafe(|| self.0.execute(&context))) {
-            Ok(Ok(Value::Bool(holds))) => Ok(holds),
-            Ok(Ok(Value::Null) | Err(ExecutionError::NoSuchKey(_))) => Ok(false),
-            Ok(Ok(other)) => Err(format!("is {}, which is neither true nor false", other.type_of())),
+            Ok(Err(ExecutionError::NoSuchKey(_))) => Ok(Value::Null),
+            Ok(Ok(value)) => Ok(value),
             Ok(Err(error)) => Err(format!("cannot be evaluated: {}", one_line(&error.to_string()))),
             Err(_) => Err("cannot be evaluated".to_owned()),
         }
     }
+}
+
+fn to_json(value: &Value) -> Result<serde_json::Value, String> {
+    Ok(match value {
+        Value::Null => serde_json::Value::Null,
+        Value::Bool(value) => (*value).into(),
+        Value::Int(number) => (*number).into(),
+        Value::UInt(number) => (*number).into(),
+        Value::Float(number) => (*number).into(),
+        Value::String(text) => text.as_str().into(),
+        Value::List(items) => items.iter().map(to_json).collect::<Result<Vec<_>, _>>()?.into(),
+        other => return Err(format!("is {}, which is no plain value", other.type_of())),
+    })
 }
 
 fn from_json(json: &serde_json::Value) -> Value {
@@ -149,6 +174,18 @@ mod tests {
             Program::compile("1 + 1").unwrap().holds(&scope).unwrap_err(),
             "is int, which is neither true nor false"
         );
+    }
+
+    #[test]
+    fn a_value_is_what_json_has_for_it() {
+        let event = json!({"data": {"plan": "pro", "n": 2, "tags": ["a"]}});
+        let value = |text| Program::compile(text).unwrap().value(&Scope { event: &event, other: None });
+
+        assert_eq!(value("event.data.plan == 'pro' ? 120 : 0").unwrap(), json!(120));
+        assert_eq!(value("event.data.plan + '/' + string(event.data.n)").unwrap(), json!("pro/2"));
+        assert_eq!(value("event.data.tags").unwrap(), json!(["a"]));
+        assert_eq!(value("event.data.missing").unwrap(), json!(null));
+        assert!(value("event.data").is_err());
     }
 
     #[test]

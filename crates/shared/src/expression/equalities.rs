@@ -43,7 +43,14 @@ impl Equalities {
 }
 
 impl Operand {
-    fn find<'a>(&'a self, scope: &Scope<'a>) -> Option<&'a Value> {
+    /// A field or a value by itself; `None` if it is anything else.
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        let mut reader = Reader { rest: text };
+        let operand = reader.operand()?;
+        reader.is_at_end().then_some(operand)
+    }
+
+    pub(super) fn find<'a>(&'a self, scope: &Scope<'a>) -> Option<&'a Value> {
         match self {
             Self::Event(path) => field(scope.event, path),
             Self::Other(path) => field(scope.other?, path),

@@ -32,17 +32,6 @@ pub struct StepTrace {
     pub error: Option<FailureRecord>,
     /// What it waits for now.
     pub waits_for: Option<Pending>,
-    /// The run or job whose result it waits, or waited, for.
-    pub child: Option<Child>,
-}
-
-/// What a step has started and waits for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Child {
-    /// The queue it is in: that of its function, for a run.
-    pub queue: QueueName,
-    /// Its id.
-    pub job: JobId,
 }
 
 /// What a step does.
@@ -56,7 +45,7 @@ pub enum StepKind {
     Sleep,
     /// It waits for an event.
     Wait,
-    /// It starts another run, or a job, and waits for the result.
+    /// It has another run or a job done, and waits for the result.
     Invoke,
 }
 
@@ -117,8 +106,13 @@ pub enum Awaits {
     Attempt,
     /// An event of this name.
     Event(EventName),
-    /// The result of another run, or of a job.
-    Result(Child),
+    /// The end of this run or job.
+    End {
+        /// The queue it is in.
+        queue: QueueName,
+        /// Its id.
+        job: JobId,
+    },
 }
 
 impl Awaits {
@@ -129,7 +123,7 @@ impl Awaits {
             Op::Retry { due, .. } => Some((Self::Attempt, *due)),
             Op::Wait { event, due, .. } => Some((Self::Event(event.clone()), *due)),
             Op::Invoke { queue, job, due } => {
-                Some((Self::Result(Child { queue: queue.clone(), job: job.clone() }), *due))
+                Some((Self::End { queue: queue.clone(), job: job.clone() }, *due))
             }
             Op::Done { .. } | Op::Failed { .. } | Op::Resolved { .. } | Op::Again => None,
         }
@@ -195,7 +189,6 @@ impl StepTrace {
             output: None,
             error: None,
             waits_for: None,
-            child: None,
         }
     }
 
@@ -228,7 +221,7 @@ impl StepTrace {
                 self.state = StepState::Waiting;
             }
             Op::Invoke { queue, job, .. } => {
-                self.child = Some(Child { queue: queue.clone(), job: job.clone() });
+                self.input = to_raw_value(&serde_json::json!({ "queue": queue, "job": job })).ok();
                 self.state = StepState::Waiting;
             }
             Op::Resolved { with, .. } => match with {

@@ -9,13 +9,14 @@ use std::{
     time::Duration,
 };
 
-use ergate_client::{Client, EnqueueAll, Error, Started, StartedRun};
-use ergate_shared::{EventId, EventRecord, FunctionName, JobId, JobName, RunInput, key::ShardKeys, script};
+use ergate_client::{Client, Error, Started};
+use ergate_shared::{EventId, EventRecord, FunctionName, key::ShardKeys, script};
 
 use super::{
     GROUP,
     reader::{Batch, Entry},
     resume::{Names, Resumed},
+    start::{self, Start, Starts},
     table::Table,
 };
 use crate::Metrics;
@@ -78,24 +79,34 @@ impl Routing {
 
     async fn try_route(&mut self, entries: &[Entry], owned_until: u64) -> Result<(), Error> {
         let (arrived, mut done) = self.read(entries).await?;
-        let mut starts: BTreeMap<FunctionName, Vec<(usize, JobId, u32)>> = BTreeMap::new();
+        let mut starts: BTreeMap<FunctionName, Starts> = BTreeMap::new();
         let mut outcomes: Vec<Started> = Vec::with_capacity(arrived.len());
         let mut beyond_us = vec![false; arrived.len()];
         for (place, event) in arrived.iter().enumerate() {
             let found = self.table.starts(&event.record);
             beyond_us[place] = found.is_beyond_us;
             let sent_at = event.key.time_ms().unwrap_or(event.entry.came);
-            let mut outcome = Started { problems: found.problems, ..Started::default() };
-            for (function, version) in found.functions {
+            outcomes.push(Started { problems: found.problems, ..Started::default() });
+            for (function, (spec, rules)) in found.functions {
                 let run = event.record.id.run_id(sent_at, &function);
-                outcome.runs.push(StartedRun { function: function.clone(), run: run.clone() });
-                starts.entry(function).or_default().push((place, run, version));
+                let starts = starts.entry(function).or_insert_with(|| Starts { spec, runs: Vec::new() });
+                starts.runs.push(Start { place, run, rules });
             }
-            outcomes.push(outcome);
         }
-        let (started, resumed) =
-            tokio::join!(start(&self.client, &arrived, &starts, owned_until), self.names.resume(&arrived));
-        started?;
+        for starts in starts.values_mut() {
+            // Shards were read one after the other: what came first starts first.
+            starts.runs.sort_by_key(|start| (arrived[start.place].entry.came, arrived[start.place].key));
+        }
+        let (started, resumed) = tokio::join!(
+            start::start_all(&self.client, &arrived, starts.values(), owned_until),
+            self.names.resume(&arrived)
+        );
+        for (place, started) in started? {
+            match started {
+                Ok(run) => outcomes[place].runs.push(run),
+                Err(function) => outcomes[place].dropped.push(function),
+            }
+        }
         for (place, resumed) in resumed?.into_iter().enumerate() {
             let Resumed { runs, is_beyond_us } = resumed;
             beyond_us[place] |= is_beyond_us;
@@ -121,14 +132,11 @@ impl Routing {
         }
         let client = &self.client;
         let acknowledged: Vec<_> = starts
-            .iter()
-            .map(|(function, runs)| {
-                let runs: Vec<_> = runs
-                    .iter()
-                    .filter(|(place, ..)| !beyond_us[*place])
-                    .map(|(_, run, _)| run.clone())
-                    .collect();
-                async move { client.acknowledged(function, &runs).await }
+            .values()
+            .map(|starts| {
+                let runs = starts.runs.iter().filter(|start| !beyond_us[start.place]);
+                let runs: Vec<_> = runs.map(|start| start.run.clone()).collect();
+                async move { client.acknowledged(&starts.spec.queue(), &runs).await }
             })
             .collect();
         for acknowledged in futures_util::future::join_all(acknowledged).await {
@@ -229,40 +237,4 @@ impl Routing {
         }
         Ok(())
     }
-}
-
-/// Starts the runs of every function, those of one function together.
-async fn start(
-    client: &Client,
-    arrived: &[Arrived<'_>],
-    starts: &BTreeMap<FunctionName, Vec<(usize, JobId, u32)>>,
-    owned_until: u64,
-) -> Result<(), Error> {
-    let calls: Vec<_> = starts
-        .iter()
-        .map(|(function, runs)| {
-            let jobs: EnqueueAll = runs
-                .iter()
-                .map(|(place, run, version)| {
-                    let input = RunInput {
-                        events: vec![arrived[*place].record.clone()],
-                        version: *version,
-                        rerun_of: None,
-                    };
-                    let name =
-                        JobName::new(function.as_str().to_owned()).expect("functions are named as jobs are");
-                    client
-                        .enqueue_raw(
-                            function.queue(),
-                            name,
-                            serde_json::to_vec(&input).expect("an input is JSON"),
-                        )
-                        .id(run.as_str())
-                        .routed(owned_until)
-                })
-                .collect();
-            jobs.into_future()
-        })
-        .collect();
-    futures_util::future::try_join_all(calls).await.map(drop)
 }

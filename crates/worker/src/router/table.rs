@@ -1,9 +1,13 @@
 //! Which functions an event starts: the registry of functions as it was last read, by event name.
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 use ergate_shared::{
     EventName, EventPattern, EventRecord, Expression, FunctionName, FunctionSpec, Trigger, expression::Scope,
+    function::StartRules,
 };
 
 #[derive(Debug, Default)]
@@ -16,16 +20,15 @@ pub(super) struct Table {
 
 #[derive(Debug, Clone)]
 struct Rule {
-    function: FunctionName,
-    version: u32,
+    function: Arc<FunctionSpec>,
     condition: Option<String>,
 }
 
 /// What an event starts.
 #[derive(Debug, Default)]
 pub(super) struct Starts {
-    pub(super) functions: BTreeMap<FunctionName, u32>,
-    /// Conditions that came to neither true nor false, in words.
+    pub(super) functions: BTreeMap<FunctionName, (Arc<FunctionSpec>, StartRules)>,
+    /// Conditions that came to neither true nor false, and options that came to nothing, in words.
     pub(super) problems: Vec<String>,
     /// Whether one of them is in a language this build does not know, so that another router has to see to the event.
     pub(super) is_beyond_us: bool,
@@ -34,14 +37,10 @@ pub(super) struct Starts {
 impl Table {
     pub(super) fn new(version: u64, functions: &BTreeMap<FunctionName, FunctionSpec>) -> Self {
         let mut table = Self { version, ..Self::default() };
-        for function in functions.values() {
+        for function in functions.values().cloned().map(Arc::new) {
             for trigger in &function.triggers {
                 let Trigger::Event { event, r#if } = trigger else { continue };
-                let rule = Rule {
-                    function: function.name.clone(),
-                    version: function.version,
-                    condition: r#if.clone(),
-                };
+                let rule = Rule { function: Arc::clone(&function), condition: r#if.clone() };
                 match event.name() {
                     Some(name) => table.by_name.entry(name.to_owned()).or_default().push(rule),
                     None => table.patterns.push((event.clone(), rule)),
@@ -63,25 +62,39 @@ impl Table {
             return starts;
         }
         let value = event.to_value();
-        for rule in rules {
-            let meant = match &rule.condition {
+        for Rule { function, condition } in rules {
+            if starts.functions.contains_key(&function.name) {
+                continue;
+            }
+            let problem = |problem: &dyn std::fmt::Display| format!("function {}: {problem}", function.name);
+            let meant = match condition {
                 None => true,
                 Some(condition) => match Expression::cached(condition) {
                     Err(error) => {
                         starts.is_beyond_us = true;
-                        starts.problems.push(format!("function {}: {error}", rule.function));
+                        starts.problems.push(problem(&error));
                         false
                     }
                     Ok(condition) => {
                         condition.holds(&Scope { event: &value, other: None }).unwrap_or_else(|error| {
-                            starts.problems.push(format!("function {}: {error}", rule.function));
+                            starts.problems.push(problem(&error));
                             false
                         })
                     }
                 },
             };
-            if meant {
-                starts.functions.insert(rule.function.clone(), rule.version);
+            if !meant {
+                continue;
+            }
+            match function.options.rules(event) {
+                Ok(rules) => {
+                    starts.problems.extend(rules.problems.iter().map(|what| problem(what)));
+                    starts.functions.insert(function.name.clone(), (Arc::clone(function), rules));
+                }
+                Err(error) => {
+                    starts.is_beyond_us = true;
+                    starts.problems.push(problem(&error));
+                }
             }
         }
         starts

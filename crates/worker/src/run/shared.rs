@@ -28,9 +28,9 @@ pub(crate) struct Shared {
     pub(crate) id: JobId,
     pub(crate) store: Box<dyn Store>,
     pub(crate) defaults: StepDefaults,
-    /// The event it was started with, as JSON, and when it was started in ms since the epoch.
+    /// The event it was started with, as JSON, and since when something may have come that it waits for, in ms since the epoch.
     pub(crate) started_by: serde_json::Value,
-    pub(crate) started_at: u64,
+    pub(crate) since: u64,
     state: Mutex<State>,
 }
 
@@ -88,10 +88,10 @@ impl Shared {
         store: Box<dyn Store>,
         defaults: StepDefaults,
         input: &RunInput,
-        started_at: u64,
+        since: u64,
     ) -> Self {
         let started_by = input.events.first().map_or(serde_json::Value::Null, EventRecord::to_value);
-        Self { id, store, defaults, started_by, started_at, state: Mutex::default() }
+        Self { id, store, defaults, started_by, since, state: Mutex::default() }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

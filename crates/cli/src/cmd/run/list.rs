@@ -123,7 +123,7 @@ pub(super) fn awaited(pending: &Pending, clock: Clock) -> String {
         Awaits::Time => format!("sleeps, wakes {until}"),
         Awaits::Attempt => format!("tries again {until}"),
         Awaits::Event(name) => format!("waits for {name}, gives up {until}"),
-        Awaits::Result(child) => format!("waits for {} of {}, gives up {until}", child.job, child.queue),
+        Awaits::End { queue, job } => format!("waits for {job} of {queue}, gives up {until}"),
         _ => format!("waits, gives up {until}"),
     }
 }

@@ -62,10 +62,6 @@ fn steps(trace: &RunTrace, line: &TimeLine, clock: Clock) -> String {
                 shortened(input.get()).into(),
             ]);
         }
-        if let Some(child) = &step.child {
-            let what = format!("{} of {}", child.job, child.queue);
-            table.row(["  started".into(), "".into(), "".into(), "".into(), "".into(), what.into()]);
-        }
         for attempt in step.attempts.iter().filter(|_| step.attempts.len() > 1) {
             table.row(row(attempt, line));
         }

@@ -1,0 +1,145 @@
+//! Starting a run: whoever does it, an event, a schedule or a caller, the options of its function are applied here.
+
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use ergate_shared::{
+    FunctionName, FunctionSpec, Key, RunInput,
+    function::{Gate, StartRules, Window},
+};
+use tokio::sync::Mutex;
+
+use crate::{Client, Enqueue, Error, OnConflict};
+
+/// How long what was read of the registry is taken for granted by those who start runs by hand. A function that is not in it
+/// is looked for anew.
+const KNOWN_FOR: Duration = Duration::from_secs(1);
+
+/// The registry of functions as it was last read.
+#[derive(Debug, Default)]
+pub(crate) struct KnownFunctions {
+    read: Mutex<Option<(Instant, Functions)>>,
+}
+
+type Functions = Arc<BTreeMap<FunctionName, FunctionSpec>>;
+
+impl KnownFunctions {
+    /// What is declared of a function; one caller reads for all that come meanwhile.
+    async fn get(&self, client: &Client, name: &FunctionName) -> Result<Option<FunctionSpec>, Error> {
+        let mut read = self.read.lock().await;
+        if let Some((at, known)) = &*read
+            && at.elapsed() < KNOWN_FOR
+            && let Some(spec) = known.get(name)
+        {
+            return Ok(Some(spec.clone()));
+        }
+        let known: Functions = Arc::new(client.functions().await?);
+        let spec = known.get(name).cloned();
+        *read = Some((Instant::now(), known));
+        Ok(spec)
+    }
+}
+
+/// What options of a function say about the start of one run, beyond what every job may be told.
+#[derive(Debug, Default)]
+pub(crate) struct StartOptions {
+    /// Keys that limits count it by.
+    pub(crate) keys: Vec<Key>,
+    /// Windows and batches, as `lua/lib/start.lua` reads them.
+    pub(crate) rules: String,
+    /// By how many ms it is moved ahead; `None` if its function has no priorities.
+    pub(crate) ahead_ms: Option<i64>,
+    /// When it is said to have been due, in ms since the epoch; `None`: when it is.
+    pub(crate) due_at: Option<u64>,
+    /// Whether, if it puts off another, the one that is due later is kept.
+    pub(crate) newer: bool,
+}
+
+impl Client {
+    /// Starts a run of a function with this input: `.await` what it returns, after setting options if need be. What the function
+    /// declares is applied, as the registry has it then.
+    ///
+    /// [`invoke`](Self::invoke) does so with data of one's own.
+    pub fn start(&self, function: &FunctionName, input: &RunInput) -> Enqueue {
+        Enqueue::run(self, Ok(function.clone()), serde_json::to_vec(input))
+    }
+
+    /// For routers: starts a run by rules that were found already.
+    #[doc(hidden)]
+    pub fn start_by(&self, spec: &FunctionSpec, rules: StartRules, input: &RunInput) -> Enqueue {
+        let mut start = self.start(&spec.name, input);
+        start.function = None;
+        start.by_rules(spec, rules, input)
+    }
+}
+
+impl Enqueue {
+    /// Applies what the function declares, if it is a run that starts.
+    pub(crate) async fn prepared(self) -> Result<Self, Error> {
+        match self.declared_function().await? {
+            Some(spec) => self.by_options_of(spec),
+            None => Ok(self),
+        }
+    }
+
+    /// What is declared of the function, if it is a run whose options are not applied yet.
+    pub(crate) async fn declared_function(&self) -> Result<Option<FunctionSpec>, Error> {
+        match &self.function {
+            Some(function) => self.client().known_functions().get(self.client(), function).await,
+            None => Ok(None),
+        }
+    }
+
+    pub(crate) fn by_options_of(mut self, spec: FunctionSpec) -> Result<Self, Error> {
+        self.function = None;
+        if spec.options.is_empty() && spec.version == 1 {
+            return Ok(self);
+        }
+        let Some(input) = self.input() else { return Ok(self) };
+        let input = RunInput { version: spec.version, ..input };
+        let rules = match input.events.first() {
+            Some(event) => spec.options.rules(event)?,
+            None => StartRules::default(),
+        };
+        for problem in &rules.problems {
+            tracing::warn!(function = %spec.name, problem, "an option of a function counts as null for this run");
+        }
+        Ok(self.with_payload(&input).by_rules(&spec, rules, &input))
+    }
+
+    fn by_rules(mut self, spec: &FunctionSpec, rules: StartRules, input: &RunInput) -> Self {
+        self = self.in_queue(spec.queue());
+        if let Some(ms) = rules.expires_ms {
+            self = self.expires_in(Duration::from_millis(ms));
+        }
+        self.start = StartOptions { keys: rules.keys, ahead_ms: rules.ahead_ms, ..StartOptions::default() };
+        for Window { key, limit, period_ms } in &rules.windows {
+            self.start.rules.push_str(&format!("\nwindow {limit} {period_ms} {key}"));
+        }
+        let event = input.events.first();
+        match rules.gate {
+            Gate::Open => self,
+            // Somebody waits for the result of this very run.
+            Gate::Debounce { .. } | Gate::Batch { .. } if self.has_parent() => self,
+            Gate::Skip { key } => self.gated(key, OnConflict::Drop),
+            Gate::Cancel { key } => self.gated(key, OnConflict::Cancel),
+            Gate::Debounce { key, period_ms, most_ms } => {
+                self.start.newer = true;
+                self.start.due_at = event.map(|event| event.ts + period_ms);
+                let debounced = self.delay(Duration::from_millis(period_ms)).gated(key, OnConflict::PutOff);
+                match most_ms {
+                    Some(most) => debounced.debounce_at_most(Duration::from_millis(most)),
+                    None => debounced,
+                }
+            }
+            Gate::Batch { key, size, timeout_ms } => {
+                let event = serde_json::to_vec(&event).expect("an event is JSON");
+                self.start.rules.push_str(&format!("\nbatch {size} {} {key}", event.len()));
+                self.delay(Duration::from_millis(timeout_ms))
+            }
+        }
+    }
+}

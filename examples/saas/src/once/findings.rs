@@ -1,0 +1,73 @@
+//! What was found, for people.
+
+use std::{
+    io::{self, Write},
+    time::Duration,
+};
+
+use ergate::JobState;
+
+/// All that was found in one round.
+#[derive(Debug)]
+pub(crate) struct Findings {
+    pub(crate) rows: Vec<Row>,
+    pub(crate) problems: Vec<String>,
+    pub(crate) kills: usize,
+    pub(crate) took: Duration,
+}
+
+/// One run.
+#[derive(Debug)]
+pub(crate) struct Row {
+    pub(crate) function: &'static str,
+    pub(crate) what: &'static str,
+    pub(crate) started_by: &'static str,
+    pub(crate) steps: usize,
+    pub(crate) bodies: usize,
+    /// Bodies that ran again, each after a kill.
+    pub(crate) again: usize,
+    pub(crate) state: JobState,
+}
+
+impl Findings {
+    pub(crate) fn again(&self) -> usize {
+        self.rows.iter().map(|row| row.again).sum()
+    }
+
+    pub(crate) fn print_table(&self) -> io::Result<()> {
+        let mut out = io::stdout().lock();
+        writeln!(
+            out,
+            "\n  {:<20} {:<20} {:<24} {:>5} {:>6}  state",
+            "function", "case", "started by", "steps", "bodies"
+        )?;
+        for row in &self.rows {
+            let Row { function, what, started_by, steps, bodies, state, .. } = row;
+            writeln!(out, "  {function:<20} {what:<20} {started_by:<24} {steps:>5} {bodies:>6}  {state}")?;
+        }
+        let (steps, bodies) = self.rows.iter().fold((0, 0), |(s, b), row| (s + row.steps, b + row.bodies));
+        writeln!(out, "  {:<66} {steps:>5} {bodies:>6}", format!("{} runs", self.rows.len()))?;
+        writeln!(
+            out,
+            "\n  Steps are those in the journal, sleeps included; bodies are what the ledger says was done."
+        )
+    }
+
+    pub(crate) fn print_line(&self, seed: u64) -> io::Result<()> {
+        let runs = self.rows.len();
+        let (kills, again, seconds) = (self.kills, self.again(), self.took.as_secs_f64());
+        let verdict = if self.problems.is_empty() { "right" } else { "WRONG" };
+        writeln!(
+            io::stdout(),
+            "  seed {seed:<8} {verdict}  {runs} runs, {kills} workers killed, {again} bodies ran again, {seconds:.1} s"
+        )
+    }
+
+    pub(crate) fn print_problems(&self) -> io::Result<()> {
+        let mut out = io::stdout().lock();
+        for problem in &self.problems {
+            writeln!(out, "  - {problem}")?;
+        }
+        Ok(())
+    }
+}
