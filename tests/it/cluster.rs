@@ -10,13 +10,14 @@ use crate::{
 };
 
 /// Modules whose tests need nothing of the server but its address.
-const MODULES: [&str; 19] = [
+const MODULES: [&str; 20] = [
     "cancel::",
     "dead_letters::",
     "delayed::",
     "enqueue::",
     "events::",
     "expiry::",
+    "function_metrics::",
     "handlers::",
     "inspect::",
     "limits::",

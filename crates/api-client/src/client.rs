@@ -289,6 +289,12 @@ impl Client {
             .collect()
     }
 
+    /// How many events this client and its clones have sent so far, and how many more were refused as duplicates.
+    pub fn sent(&self) -> (u64, u64) {
+        let counts = self.inner.events.iter().map(EventBatcher::counts);
+        counts.fold((0, 0), |sum, counts| (sum.0 + counts.0, sum.1 + counts.1))
+    }
+
     #[cfg(feature = "schema")]
     pub(crate) fn schemas(&self) -> &crate::event::schema::Schemas {
         &self.inner.schemas

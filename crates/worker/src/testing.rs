@@ -306,7 +306,7 @@ impl Setting {
                 retries: defaults.retries,
                 deadline: Instant::now() + defaults.timeout.min(duration::LONGEST),
                 notes: Notes::new(redis.clone(), keys.clone()),
-                recorder: Recorder::new(redis.clone(), keys),
+                recorder: Recorder::new(redis.clone(), keys, None),
                 steps: entries,
                 recorded: AtomicBool::new(false),
                 tells_completion: false,

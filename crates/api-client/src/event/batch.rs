@@ -3,7 +3,10 @@
 //! An event has a key that its sender made, so that a call that is sent again after a lost reply keeps nothing twice and
 //! answers the same.
 
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
 
 use ergate_shared::{EventId, EventName, Namespace, event::SHARDS, key::ShardKeys, script};
 
@@ -47,12 +50,20 @@ pub(crate) struct Shard {
     keys: ShardKeys,
     number: usize,
     deadline: Duration,
+    kept: AtomicU64,
+    duplicates: AtomicU64,
     /// Takes everything instead of Redis.
     #[cfg(feature = "testing")]
     recording: Option<crate::Outbox>,
 }
 
 impl EventBatcher {
+    /// New events and refused duplicates so far.
+    pub(crate) fn counts(&self) -> (u64, u64) {
+        let shard = self.haul();
+        (shard.kept.load(Ordering::Relaxed), shard.duplicates.load(Ordering::Relaxed))
+    }
+
     pub(crate) fn of_all_shards(
         redis: &Redis,
         namespace: &Namespace,
@@ -64,6 +75,8 @@ impl EventBatcher {
             keys: ShardKeys::new(namespace, number),
             number,
             deadline,
+            kept: AtomicU64::new(0),
+            duplicates: AtomicU64::new(0),
             #[cfg(feature = "testing")]
             recording: recording.cloned(),
         };
@@ -106,6 +119,9 @@ impl Haul for Shard {
             let reply = format!("{} outcomes for {} events", outcomes.len(), parcels.len());
             return Err(ergate_shared::Error::Reply { script: "event/send", reply }.into());
         }
+        let new = outcomes.iter().filter(|outcome| outcome.is_empty()).count() as u64;
+        self.kept.fetch_add(new, Ordering::Relaxed);
+        self.duplicates.fetch_add(outcomes.len() as u64 - new, Ordering::Relaxed);
         outcomes
             .into_iter()
             .map(|outcome| match outcome.as_str() {

@@ -22,7 +22,7 @@ pub struct RunTrace {
     pub state: RunState,
     /// What it was started with; none for a payload this release cannot read.
     pub events: Vec<EventRecord>,
-    /// The run that invoked it.
+    /// The run that invoked it and waits, or waited, for its result.
     pub parent: Option<Parent>,
     /// The run it repeats.
     pub rerun_of: Option<RerunOf>,
@@ -62,7 +62,7 @@ impl RunHandle {
         let now = self.redis().now_ms();
         let state = RunState::of(view.state, journal.len());
         let input = view.payload::<RunInput>().ok();
-        let parent = view.record.as_ref().ok().and_then(|record| record.options.parent.clone());
+        let record = view.record.as_ref().ok();
         let (events, rerun_of, version) =
             input.map_or_else(Default::default, |input| (input.events, input.rerun_of, input.version));
         let ended_at = ended_at(&view);
@@ -73,10 +73,10 @@ impl RunHandle {
             id: self.id().clone(),
             state,
             events,
-            parent,
+            parent: record.and_then(|record| record.options.parent.clone()),
             rerun_of,
             version,
-            started_at: view.record.as_ref().map_or(0, |record| record.enqueued_at),
+            started_at: record.map_or(0, |record| record.enqueued_at),
             ended_at,
             due_at: view.at.filter(|_| ended_at.is_none()),
             now,

@@ -145,8 +145,13 @@ impl Shared {
 
     /// How a step stands, and the number of the entry that says so.
     pub(crate) fn standing(&self, step: &str) -> (u32, Standing) {
+        self.newer_standing(step, 0).unwrap_or((0, Standing::Fresh))
+    }
+
+    /// The same if the entry is a later one than `seen`: a step that is polled while it waits costs no copy of a result.
+    pub(crate) fn newer_standing(&self, step: &str, seen: u32) -> Option<(u32, Standing)> {
         let state = self.state();
-        let Some((number, entry)) = state.journal.step(step) else { return (0, Standing::Fresh) };
+        let (number, entry) = state.journal.step(step).filter(|(number, _)| *number > seen)?;
         let standing = match &entry.op {
             Op::Done { result, .. } => Standing::Done(result.get().to_owned()),
             Op::Failed { failure, .. } => Standing::Failed(failure.clone()),
@@ -157,7 +162,7 @@ impl Shared {
             Op::Resolved { with, .. } => Standing::Resolved(with.clone()),
             Op::Again => Standing::Fresh,
         };
-        (number, standing)
+        Some((number, standing))
     }
 
     /// What an entry says.
