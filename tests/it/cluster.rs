@@ -34,7 +34,9 @@ const MODULES: [&str; 20] = [
 ];
 
 /// Tests that look into their one server besides.
-const ONE_SERVER: [&str; 17] = [
+const ONE_SERVER: [&str; 19] = [
+    "runs::invoking::a_start_whose_reply_was_lost_is_not_made_twice",
+    "runs::invoking::a_result_whose_delivery_was_lost_is_delivered_once",
     "runs::faults::a_record_that_never_arrived_is_sent_again",
     "runs::faults::a_step_whose_record_was_written_and_its_reply_lost_is_written_once",
     "concurrent_enqueues_share_round_trips",
