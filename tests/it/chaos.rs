@@ -16,6 +16,8 @@ use crate::{
     support::{Process, RedisServer, until_some},
 };
 
+mod meetings;
+
 const WORKERS: usize = 4;
 /// Callers that enqueue at once: one alone waits for the disk with each job, as the append-only file is written always.
 const PRODUCERS: usize = 4;

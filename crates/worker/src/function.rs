@@ -296,7 +296,10 @@ where
         let given = given(record)?;
         let input = H::Input::read(&given).map_err(|problem| wrong(anyhow::Error::msg(problem)))?;
         let id = context.inner.id.clone();
-        let shared = Arc::new(Shared::new(id, store, steps, &given, record.enqueued_at));
+        // An event may be routed late, and what answers it may be there before the run is.
+        let happened_at = given.events.first().map_or(u64::MAX, |event| event.ts);
+        let since = record.enqueued_at.min(happened_at);
+        let shared = Arc::new(Shared::new(id, store, steps, &given, since));
         shared.load().await?;
         let step = Step::new(Arc::clone(&shared), context.inner.client.clone());
         drive(&shared, handler.call(input, step, context, state)).await

@@ -28,9 +28,9 @@ pub(crate) struct Shared {
     pub(crate) id: JobId,
     pub(crate) store: Box<dyn Store>,
     pub(crate) defaults: StepDefaults,
-    /// The event it was started with, as JSON, and when it was started in ms since the epoch.
+    /// The event it was started with, as JSON, and since when something may have come that it waits for, in ms since the epoch.
     pub(crate) started_by: serde_json::Value,
-    pub(crate) started_at: u64,
+    pub(crate) since: u64,
     state: Mutex<State>,
 }
 
@@ -88,10 +88,10 @@ impl Shared {
         store: Box<dyn Store>,
         defaults: StepDefaults,
         input: &RunInput,
-        started_at: u64,
+        since: u64,
     ) -> Self {
         let started_by = input.events.first().map_or(serde_json::Value::Null, EventRecord::to_value);
-        Self { id, store, defaults, started_by, started_at, state: Mutex::default() }
+        Self { id, store, defaults, started_by, since, state: Mutex::default() }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -141,8 +141,13 @@ impl Shared {
 
     /// How a step stands, and the number of the entry that says so.
     pub(crate) fn standing(&self, step: &str) -> (u32, Standing) {
+        self.newer_standing(step, 0).unwrap_or((0, Standing::Fresh))
+    }
+
+    /// The same if the entry is a later one than `seen`: a step that is polled while it waits costs no copy of a result.
+    pub(crate) fn newer_standing(&self, step: &str, seen: u32) -> Option<(u32, Standing)> {
         let state = self.state();
-        let Some((number, entry)) = state.journal.step(step) else { return (0, Standing::Fresh) };
+        let (number, entry) = state.journal.step(step).filter(|(number, _)| *number > seen)?;
         let standing = match &entry.op {
             Op::Done { result, .. } => Standing::Done(result.get().to_owned()),
             Op::Failed { failure, .. } => Standing::Failed(failure.clone()),
@@ -153,7 +158,7 @@ impl Shared {
             Op::Resolved { with, .. } => Standing::Resolved(with.clone()),
             Op::Again => Standing::Fresh,
         };
-        (number, standing)
+        Some((number, standing))
     }
 
     /// What an entry says.

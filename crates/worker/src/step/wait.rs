@@ -95,7 +95,7 @@ impl<E> WaitFor<E> {
         self
     }
 
-    /// Sets how far back an event may have come before the run got here; default: to the start of the run. Events are
+    /// Sets how far back an event may have come before the run got here; default: to the event that started the run. Events are
     /// remembered for a day.
     pub fn looking_back(mut self, back: Duration) -> Self {
         self.back = Some(back);
@@ -197,7 +197,7 @@ fn begin(
     Ok(Op::Wait {
         event: name.parse::<EventName>().map_err(|error| error.to_string())?,
         condition: condition.map_err(|error| error.to_string())?,
-        since: back.map_or(shared.started_at, |back| now.saturating_sub(back.as_millis() as u64)),
+        since: back.map_or(shared.since, |back| now.saturating_sub(back.as_millis() as u64)),
         due: now.saturating_add(within.as_millis() as u64),
     })
 }
