@@ -10,6 +10,8 @@ pub(crate) enum Budget {
     AtMost(f64),
     /// A multiple of one peer's figure, or of the best peer's if none is named.
     Times { peer: Option<&'static str>, factor: f64 },
+    /// A multiple of another figure of one peer, for what no peer has: it tells how fast the machine is.
+    TimesOther { peer: &'static str, figure: Figure, factor: f64 },
 }
 
 /// The best of the peers that lose no job when a worker is killed.
@@ -34,6 +36,14 @@ const BUDGETS: &[(Figure, Budget)] = &[
     (Figure::RssIdle, Budget::AtMost(10.0)),
     (Figure::RssLoaded, Budget::AtMost(40.0)),
     (Figure::WorkerCpu, Budget::AtMost(0.6)),
+    // 20,000 a second where that peer processes 24,000.
+    (
+        Figure::Steps,
+        Budget::TimesOther { peer: "bullmq-official", figure: Figure::Process, factor: 20.0 / 24.0 },
+    ),
+    (Figure::ResumeP99, Budget::AtMost(50.0)),
+    (Figure::EventStartP99, Budget::AtMost(5.0)),
+    (Figure::EventCostRatio, Budget::AtMost(1.2)),
 ];
 
 impl Budget {
@@ -41,9 +51,15 @@ impl Budget {
         BUDGETS.iter().find(|(named, _)| *named == figure).map(|(_, budget)| *budget)
     }
 
-    /// The number the figure is held against; `None` if the peer was not measured.
-    pub(crate) fn bound(self, peers: &[(&str, f64)], better: Better) -> Option<f64> {
+    /// The number the figure is held against; `None` if the peer was not measured. `other` tells another figure of a peer.
+    pub(crate) fn bound(
+        self,
+        peers: &[(&str, f64)],
+        better: Better,
+        other: impl Fn(&str, Figure) -> Option<f64>,
+    ) -> Option<f64> {
         match self {
+            Self::TimesOther { peer, figure, factor } => other(peer, figure).map(|value| value * factor),
             Self::AtMost(bound) => Some(bound),
             Self::Times { peer: Some(named), factor } => {
                 peers.iter().find(|(peer, _)| *peer == named).map(|(_, value)| value * factor)
@@ -57,6 +73,9 @@ impl Budget {
         match self {
             Self::AtMost(bound) => format!("{sign} {bound}"),
             Self::Times { peer, factor } => format!("{sign} {factor} × {}", peer.unwrap_or("best")),
+            Self::TimesOther { peer, figure, factor } => {
+                format!("{sign} {factor:.2} × {peer} {}", figure.name())
+            }
         }
     }
 }
@@ -87,10 +106,20 @@ mod tests {
         let peers = [("oxana", 100.0), ("apalis-redis", 300.0)];
         let named = Budget::Times { peer: Some("oxana"), factor: 1.5 };
         let any = Budget::Times { peer: None, factor: 1.0 };
+        let none = |_: &str, _: Figure| None;
 
-        assert_eq!(named.bound(&peers, Better::Higher), Some(150.0));
-        assert_eq!(any.bound(&peers, Better::Higher), Some(300.0));
-        assert_eq!(any.bound(&peers, Better::Lower), Some(100.0));
-        assert_eq!(named.bound(&peers[1..], Better::Higher), None);
+        assert_eq!(named.bound(&peers, Better::Higher, none), Some(150.0));
+        assert_eq!(any.bound(&peers, Better::Higher, none), Some(300.0));
+        assert_eq!(any.bound(&peers, Better::Lower, none), Some(100.0));
+        assert_eq!(named.bound(&peers[1..], Better::Higher, none), None);
+    }
+    #[test]
+    fn what_no_peer_has_is_held_against_another_figure_of_one() {
+        let budget = Budget::TimesOther { peer: "oxana", figure: Figure::Process, factor: 0.5 };
+        let other =
+            |peer: &str, figure: Figure| (peer == "oxana" && figure == Figure::Process).then_some(300.0);
+
+        assert_eq!(budget.bound(&[], Better::Higher, other), Some(150.0));
+        assert_eq!(budget.bound(&[("oxana", 7.0)], Better::Higher, |_, _| None), None);
     }
 }

@@ -29,6 +29,9 @@ pub(crate) struct Config {
     /// A system and the program that drives it, as NAME=COMMAND; in the order of the table's columns.
     #[arg(long = "subject", value_name = "NAME=COMMAND", value_parser = Subject::parse)]
     pub(crate) subjects: Vec<Subject>,
+    /// The program that measures the durable functions of a system, as NAME=COMMAND.
+    #[arg(long, value_name = "NAME=COMMAND", value_parser = Subject::parse)]
+    pub(crate) functions: Vec<Subject>,
     /// A system that could not be installed, as NAME=REASON.
     #[arg(long, value_name = "NAME=REASON", value_parser = Missing::parse)]
     pub(crate) missing: Vec<Missing>,

@@ -53,11 +53,39 @@ pub(crate) enum Figure {
     RssLoaded,
     /// CPU time of the worker's process while it processed the preloaded jobs, scaled to 50,000.
     WorkerCpu,
+    /// Steps that do nothing, of preloaded runs, divided by the time from the first body to the last.
+    Steps,
+    /// Redis CPU of the same, leasing and settling the runs included, per step.
+    RedisCpuStep,
+    /// Growth of Redis' memory from some sleeping runs to very many more, per run.
+    BytesSleeping,
+    /// Median from the end of the sleep to the code going on, 10,000 due each second while very many sleep.
+    ResumeP50,
+    /// 99th percentile of the same.
+    ResumeP99,
+    /// Median from just before the send to the start of the code, an event each 20 ms on an idle function.
+    EventStartP50,
+    /// 99th percentile of the same.
+    EventStartP99,
+    /// Redis CPU of an event, sent and routed, that nobody waits for, while 10 runs wait for others of its name.
+    EventCpu10,
+    /// The same with 1,000 runs.
+    EventCpu1k,
+    /// The same with 100,000 runs.
+    EventCpu100k,
+    /// Time of such an event, 100 at once, with 10 runs waiting.
+    EventTime10,
+    /// The same with 1,000 runs.
+    EventTime1k,
+    /// The same with 100,000 runs.
+    EventTime100k,
+    /// Redis CPU of an event with 100,000 waiting runs, divided by that with 10.
+    EventCostRatio,
 }
 
 impl Figure {
     /// In the order of the table.
-    pub(crate) const ALL: [Self; 20] = [
+    pub(crate) const ALL: [Self; 34] = [
         Self::RedisCpu,
         Self::Commands,
         Self::Process,
@@ -78,6 +106,20 @@ impl Figure {
         Self::RssIdle,
         Self::RssLoaded,
         Self::WorkerCpu,
+        Self::Steps,
+        Self::RedisCpuStep,
+        Self::BytesSleeping,
+        Self::ResumeP50,
+        Self::ResumeP99,
+        Self::EventStartP50,
+        Self::EventStartP99,
+        Self::EventCpu10,
+        Self::EventCpu1k,
+        Self::EventCpu100k,
+        Self::EventTime10,
+        Self::EventTime1k,
+        Self::EventTime100k,
+        Self::EventCostRatio,
     ];
 
     pub(crate) fn name(self) -> &'static str {
@@ -102,14 +144,31 @@ impl Figure {
             Self::RssIdle => "worker_rss_idle_mb",
             Self::RssLoaded => "worker_rss_loaded_mb",
             Self::WorkerCpu => "worker_cpu_s_per_50k",
+            Self::Steps => "steps_per_s",
+            Self::RedisCpuStep => "redis_cpu_us_per_step",
+            Self::BytesSleeping => "bytes_sleeping_run",
+            Self::ResumeP50 => "resume_late_p50_ms",
+            Self::ResumeP99 => "resume_late_p99_ms",
+            Self::EventStartP50 => "event_start_p50_ms",
+            Self::EventStartP99 => "event_start_p99_ms",
+            Self::EventCpu10 => "event_cpu_us_10_waiting",
+            Self::EventCpu1k => "event_cpu_us_1k_waiting",
+            Self::EventCpu100k => "event_cpu_us_100k_waiting",
+            Self::EventTime10 => "event_us_10_waiting",
+            Self::EventTime1k => "event_us_1k_waiting",
+            Self::EventTime100k => "event_us_100k_waiting",
+            Self::EventCostRatio => "event_cost_ratio_100k",
         }
     }
 
     pub(crate) fn better(self) -> Better {
         match self {
-            Self::Process | Self::EndToEnd | Self::AddBulk | Self::AddConcurrent | Self::AddSingle => {
-                Better::Higher
-            }
+            Self::Process
+            | Self::EndToEnd
+            | Self::AddBulk
+            | Self::AddConcurrent
+            | Self::AddSingle
+            | Self::Steps => Better::Higher,
             _ => Better::Lower,
         }
     }

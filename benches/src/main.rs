@@ -33,6 +33,9 @@ async fn main() -> anyhow::Result<()> {
     for round in 1..=size.rounds {
         for subject in config.subjects.iter().filter(|subject| selection.has_system(&subject.name)) {
             for (scenario, aof) in Scenario::plan(&selection, &size) {
+                let functions = config.functions.iter().find(|program| program.name == subject.name);
+                let program = if scenario.is_of_functions() { functions } else { Some(subject) };
+                let Some(program) = program else { continue };
                 let persistence = if aof { ", append-only file on" } else { "" };
                 eprintln!(
                     "round {round}/{}: {}: {}{persistence}",
@@ -42,7 +45,7 @@ async fn main() -> anyhow::Result<()> {
                 );
                 let clock = Instant::now();
                 let mut values = Vec::new();
-                let end = scenario.run(&config.redis_server, subject, &size, aof, &mut values).await;
+                let end = scenario.run(&config.redis_server, program, &size, aof, &mut values).await;
                 eprintln!("  {:.1} s", clock.elapsed().as_secs_f64());
                 sheet.record(&subject.name, aof, values, &selection);
                 if let Err(error) = end {

@@ -113,7 +113,11 @@ fn verdict(sheet: &Sheet, measure: Measure) -> [String; 3] {
     let positive: Vec<_> = peers.iter().copied().filter(|(_, value)| *value > 0.0).collect();
     let best = budget::best(&positive, better);
     let ratio = ours.zip(best).map(|(ours, (peer, best))| format!("{:.2} × {peer}", ours / best));
-    let bound = budget.and_then(|budget| budget.bound(&peers, better));
+    let bound = budget.and_then(|budget| {
+        budget.bound(&peers, better, |peer, figure| {
+            Some(sheet.summary(peer, Measure { aof: false, figure })?.median)
+        })
+    });
     let met =
         ours.zip(bound).map(|(ours, bound)| if budget::is_met(ours, bound, better) { "yes" } else { "no" });
     [

@@ -4,6 +4,7 @@ mod add;
 mod completed;
 mod deep;
 mod delayed;
+mod functions;
 mod idle;
 mod life;
 mod together;
@@ -35,11 +36,35 @@ pub(crate) enum Scenario {
     Delayed,
     /// Very many waiting jobs.
     Deep,
+    /// Runs of many steps.
+    Steps,
+    /// Very many sleeping runs.
+    Sleeping,
+    /// Events on an idle function.
+    Starts,
+    /// Events while many runs wait for others.
+    Waiting,
 }
 
 impl Scenario {
-    const ALL: [Self; 7] =
-        [Self::Life, Self::Completed, Self::Add, Self::Together, Self::Idle, Self::Delayed, Self::Deep];
+    const ALL: [Self; 11] = [
+        Self::Life,
+        Self::Completed,
+        Self::Add,
+        Self::Together,
+        Self::Idle,
+        Self::Delayed,
+        Self::Deep,
+        Self::Steps,
+        Self::Sleeping,
+        Self::Starts,
+        Self::Waiting,
+    ];
+
+    /// Whether it is about durable functions, which only some systems have.
+    pub(crate) fn is_of_functions(self) -> bool {
+        matches!(self, Self::Steps | Self::Sleeping | Self::Starts | Self::Waiting)
+    }
 
     pub(crate) fn title(self) -> &'static str {
         match self {
@@ -50,6 +75,10 @@ impl Scenario {
             Self::Idle => "idle queue",
             Self::Delayed => "delayed jobs",
             Self::Deep => "deep queue",
+            Self::Steps => "steps",
+            Self::Sleeping => "sleeping runs",
+            Self::Starts => "events on an idle function",
+            Self::Waiting => "events with waiting runs",
         }
     }
 
@@ -62,6 +91,10 @@ impl Scenario {
             Self::Idle => &idle::FIGURES,
             Self::Delayed => &[Figure::LateP50, Figure::LateP99],
             Self::Deep => &[Figure::LeaseCostRatio],
+            Self::Steps => &functions::STEPS,
+            Self::Sleeping => &functions::SLEEPING,
+            Self::Starts => &functions::STARTS,
+            Self::Waiting => &functions::WAITING,
         }
     }
 
@@ -74,7 +107,10 @@ impl Scenario {
                 .any(|figure| selection.has(Measure { aof, figure: *figure }) && (!aof || figure.has_aof()))
         };
         let due = |scenario: Self| {
-            scenario != Self::Deep || size.deep_by_default || selection.names(Figure::LeaseCostRatio)
+            let is_deep = matches!(scenario, Self::Deep | Self::Waiting);
+            !is_deep
+                || size.deep_by_default
+                || scenario.figures().iter().any(|figure| selection.names(*figure))
         };
         let persistence = [false, true].into_iter();
         persistence
@@ -116,6 +152,27 @@ impl Scenario {
                 in_lab(server, aof, async |shallow| {
                     in_lab(server, aof, async |deep| deep::run(shallow, deep, subject, size, values).await)
                         .await
+                })
+                .await
+            }
+            Self::Steps => {
+                in_lab(server, aof, async |lab| functions::steps(lab, subject, size, values).await).await
+            }
+            Self::Sleeping => {
+                in_lab(server, aof, async |lab| functions::sleeping(lab, subject, size, values).await).await
+            }
+            Self::Starts => {
+                in_lab(server, aof, async |lab| functions::starts(lab, subject, size, values).await).await
+            }
+            Self::Waiting => {
+                in_lab(server, aof, async |few| {
+                    in_lab(server, aof, async |more| {
+                        in_lab(server, aof, async |many| {
+                            functions::waiting([few, more, many], subject, size, values).await
+                        })
+                        .await
+                    })
+                    .await
                 })
                 .await
             }

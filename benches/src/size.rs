@@ -35,6 +35,12 @@ pub(crate) struct Size {
     pub(crate) deep: usize,
     /// Whether the deep queue is measured without being asked for by name.
     pub(crate) deep_by_default: bool,
+    /// Runs of ten steps each.
+    pub(crate) stepping: usize,
+    /// Runs that sleep.
+    pub(crate) sleeping: usize,
+    /// Runs that wake while these sleep.
+    pub(crate) waking: usize,
     /// How long a worker may take for the jobs of one measurement.
     pub(crate) patience: Duration,
 }
@@ -55,6 +61,9 @@ impl Size {
             idle: Duration::from_secs(10),
             deep: 1_000_000,
             deep_by_default: true,
+            stepping: 20_000,
+            sleeping: 1_000_000,
+            waking: 50_000,
             patience: Duration::from_secs(120),
         }
     }
@@ -71,6 +80,9 @@ impl Size {
             delayed_patience: Duration::from_secs(4),
             idle: Duration::from_secs(2),
             deep_by_default: false,
+            stepping: 2_000,
+            sleeping: 100_000,
+            waking: 10_000,
             patience: Duration::from_secs(20),
             ..Self::full()
         }

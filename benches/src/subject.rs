@@ -1,6 +1,6 @@
 //! A system under test: its program, and the conversation with it. The lines are described in `benches/README.md`.
 
-use std::{process::Stdio, time::Duration};
+use std::{collections::HashMap, process::Stdio, time::Duration};
 
 use anyhow::{Context, bail};
 use serde::Deserialize;
@@ -32,6 +32,29 @@ impl Subject {
             return Err(format!("`{name}` has no command"));
         }
         Ok(Self { name: name.to_owned(), command })
+    }
+
+    /// Runs a program that measures something by itself and ends with its figures as a line of JSON.
+    ///
+    /// # Errors
+    ///
+    /// Fails if it does not end in time, or not well.
+    pub(crate) async fn figures(
+        &self,
+        redis: &str,
+        arguments: &[&str],
+        patience: Duration,
+    ) -> anyhow::Result<HashMap<String, f64>> {
+        let (program, fixed) = self.command.split_first().context("a program has a command")?;
+        let mut command = Command::new(program);
+        command.args(fixed).args(["--redis", redis]).args(arguments);
+        command.stderr(Stdio::inherit()).kill_on_drop(true).env("RUST_BACKTRACE", "0");
+        let Ok(output) = timeout(patience, command.output()).await else {
+            bail!("`{}` does not end within {} s", arguments.join(" "), patience.as_secs());
+        };
+        let output = output.with_context(|| format!("starting {program}"))?;
+        anyhow::ensure!(output.status.success(), "`{}`: {}", arguments.join(" "), output.status);
+        serde_json::from_slice(&output.stdout).context("reading figures")
     }
 
     /// Starts a process that adds jobs; returns when it is connected and has added `warmup` jobs.

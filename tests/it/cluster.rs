@@ -17,6 +17,7 @@ const MODULES: [&str; 20] = [
     "enqueue::",
     "events::",
     "expiry::",
+    "function_metrics::",
     "handlers::",
     "inspect::",
     "limits::",

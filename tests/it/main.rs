@@ -20,6 +20,7 @@ mod enqueue;
 mod events;
 mod expiry;
 mod flow;
+mod function_metrics;
 mod handlers;
 mod inspect;
 mod ledger;

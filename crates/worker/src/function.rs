@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use ergate_shared::{
     Backoff, Expression, FailureKind, FunctionInput, FunctionName, FunctionSpec, JobRecord, OnExhausted,
-    RunInput, Schedule, Trigger,
+    RunInput, Schedule, Tries, Trigger,
     function::{FunctionFailed, FunctionOptions, LONGEST_FUNCTION_NAME},
     schedule::Cron,
 };
@@ -294,6 +294,12 @@ where
     Box::pin(async move {
         let record = &context.inner.record;
         let given = given(record)?;
+        if context.inner.steps == 0
+            && context.inner.tries == Tries::default()
+            && let Some(metrics) = context.inner.recorder.metrics()
+        {
+            metrics.started(&given, store.now_ms());
+        }
         let input = H::Input::read(&given).map_err(|problem| wrong(anyhow::Error::msg(problem)))?;
         let id = context.inner.id.clone();
         // An event may be routed late, and what answers it may be there before the run is.

@@ -6,12 +6,17 @@ use std::{
 };
 
 use ergate_client::Client;
-use ergate_shared::{QueueName, ScheduleName, clock};
+use ergate_shared::{FunctionName, QueueName, ScheduleName, clock, function::QUEUE_PREFIX};
 use prometheus::{
     GaugeVec, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
 };
 
 use crate::Ended;
+
+mod functions;
+
+use functions::FunctionMetrics;
+pub(crate) use functions::{RunMetrics, StepEnd};
 
 /// The metrics of a worker process. Clones share the same numbers.
 #[derive(Debug, Clone)]
@@ -44,6 +49,7 @@ struct Inner {
     in_use: IntGaugeVec,
     heartbeat: GaugeVec,
     connected: IntGauge,
+    functions: FunctionMetrics,
     clients: Mutex<Vec<Client>>,
 }
 
@@ -74,18 +80,10 @@ impl Metrics {
     /// # Errors
     /// If the registry has a metric of one of these names.
     pub fn in_registry(registry: Registry) -> prometheus::Result<Self> {
-        let counter = |name: &str, help: &str, labels: &[&str]| -> prometheus::Result<IntCounterVec> {
-            let metric = IntCounterVec::new(Opts::new(name, help), labels)?;
-            registry.register(Box::new(metric.clone()))?;
-            Ok(metric)
+        let counter = |name: &str, help: &str, labels: &[&str]| counter(&registry, name, help, labels);
+        let histogram = |name: &str, help: &str, labels: &[&str], buckets: &[f64]| {
+            histogram(&registry, name, help, labels, buckets)
         };
-        let histogram =
-            |name: &str, help: &str, labels: &[&str], buckets: &[f64]| -> prometheus::Result<HistogramVec> {
-                let metric =
-                    HistogramVec::new(HistogramOpts::new(name, help).buckets(buckets.to_vec()), labels)?;
-                registry.register(Box::new(metric.clone()))?;
-                Ok(metric)
-            };
         let gauge = |name: &str, help: &str| -> prometheus::Result<IntGaugeVec> {
             let metric = IntGaugeVec::new(Opts::new(name, help), &["queue"])?;
             registry.register(Box::new(metric.clone()))?;
@@ -195,6 +193,7 @@ impl Metrics {
             heartbeat,
             connected,
             data_replaced,
+            functions: FunctionMetrics::in_registry(&registry)?,
             clients: Mutex::default(),
             registry,
         };
@@ -219,7 +218,10 @@ impl Metrics {
     /// # Errors
     /// If the numbers cannot be written as text.
     pub fn render(&self) -> prometheus::Result<String> {
+        let (mut sent, mut refused) = (0, 0);
         for client in self.inner.clients.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            let (kept, duplicates) = client.sent();
+            (sent, refused) = (sent + kept, refused + duplicates);
             for (queue, enqueued, duplicates) in client.produced() {
                 let labels = [queue.as_str()];
                 for (metric, total) in
@@ -230,6 +232,7 @@ impl Metrics {
                 }
             }
         }
+        self.inner.functions.sent(sent, refused);
         prometheus::TextEncoder::new().encode_to_string(&self.inner.registry.gather())
     }
 
@@ -247,6 +250,18 @@ impl Metrics {
     pub(crate) fn ended(&self, queue: &QueueName, job: &str, ended: Ended, ran: Duration) {
         self.inner.ended.with_label_values(&[queue.as_str(), job, ended.as_str()]).inc();
         self.inner.run.with_label_values(&[queue.as_str(), job]).observe(ran.as_secs_f64());
+        if let Some(function) = queue.as_str().strip_prefix(QUEUE_PREFIX) {
+            self.inner.functions.ended(function, ended);
+        }
+    }
+
+    /// Those of the runs of a queue; `None` for a queue of plain jobs.
+    pub(crate) fn of_runs(&self, queue: &QueueName) -> Option<RunMetrics> {
+        Some(self.inner.functions.of(&FunctionName::of_queue(queue)?))
+    }
+
+    pub(crate) fn routed(&self, after: Duration) {
+        self.inner.functions.routed(after);
     }
 
     pub(crate) fn turn(&self, queue: &QueueName, took: Duration, settled: usize, leased: usize) {
@@ -305,4 +320,27 @@ impl Metrics {
     pub(crate) fn connected(&self, connected: bool) {
         self.inner.connected.set(i64::from(connected));
     }
+}
+
+fn counter(
+    registry: &Registry,
+    name: &str,
+    help: &str,
+    labels: &[&str],
+) -> prometheus::Result<IntCounterVec> {
+    let metric = IntCounterVec::new(Opts::new(name, help), labels)?;
+    registry.register(Box::new(metric.clone()))?;
+    Ok(metric)
+}
+
+fn histogram(
+    registry: &Registry,
+    name: &str,
+    help: &str,
+    labels: &[&str],
+    buckets: &[f64],
+) -> prometheus::Result<HistogramVec> {
+    let metric = HistogramVec::new(HistogramOpts::new(name, help).buckets(buckets.to_vec()), labels)?;
+    registry.register(Box::new(metric.clone()))?;
+    Ok(metric)
 }

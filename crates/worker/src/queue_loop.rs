@@ -104,7 +104,8 @@ impl QueueLoop {
     pub(crate) fn new(parts: Parts) -> Self {
         let (outcome_sender, outcomes) = mpsc::unbounded_channel();
         let notes = Notes::new(parts.client.redis().clone(), parts.seat.keys.clone());
-        let recorder = Recorder::new(parts.client.redis().clone(), parts.seat.keys.clone());
+        let runs = parts.metrics.of_runs(&parts.seat.queue);
+        let recorder = Recorder::new(parts.client.redis().clone(), parts.seat.keys.clone(), runs);
         Self {
             client: parts.client,
             seat: parts.seat,

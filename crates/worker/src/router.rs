@@ -29,6 +29,7 @@ mod routing;
 mod start;
 mod table;
 
+use crate::Metrics;
 use reader::{Batch, Entry, Read};
 use routing::Routing;
 
@@ -56,12 +57,13 @@ pub struct Router {
     keep: u64,
     keep_for: Duration,
     lease: Duration,
+    metrics: Metrics,
 }
 
 impl Router {
     /// A router on a client's Redis.
     pub fn new(client: Client) -> Self {
-        Self { client, keep: KEEP_EVENTS, keep_for: KEEP_FOR, lease: LEASE }
+        Self { client, keep: KEEP_EVENTS, keep_for: KEEP_FOR, lease: LEASE, metrics: Metrics::default() }
     }
 
     /// Sets how many routed events the history has, default 10,000, and for how long, default seven days.
@@ -77,6 +79,13 @@ impl Router {
     #[must_use]
     pub fn lease(mut self, lease: Duration) -> Self {
         self.lease = lease;
+        self
+    }
+
+    /// Counts into these metrics instead of ones of its own.
+    #[must_use]
+    pub fn metrics(mut self, metrics: Metrics) -> Self {
+        self.metrics = metrics;
         self
     }
 
@@ -104,6 +113,7 @@ impl Router {
                     keep: self.keep,
                     keep_for: self.keep_for,
                     lease: self.lease,
+                    metrics: self.metrics.clone(),
                 };
                 AbortOnDropHandle::new(tokio::spawn(lane.run(stopping.clone())))
             })
@@ -123,11 +133,18 @@ struct Lane {
     keep: u64,
     keep_for: Duration,
     lease: Duration,
+    metrics: Metrics,
 }
 
 impl Lane {
     async fn run(self, stopping: CancellationToken) {
-        let mut routing = Routing::new(self.client.clone(), Arc::clone(&self.keys), self.keep, self.keep_for);
+        let mut routing = Routing::new(
+            self.client.clone(),
+            Arc::clone(&self.keys),
+            self.keep,
+            self.keep_for,
+            self.metrics.clone(),
+        );
         let cleaning =
             self.cleans.then(|| AbortOnDropHandle::new(tokio::spawn(clean::run(self.client.clone()))));
         // The groups must be there before the first read.

@@ -412,7 +412,8 @@ impl<S: Send + Sync + 'static> Worker<S> {
             );
             let listening = courier::look_for_audience(self.client.clone(), audience);
             helpers.spawn(end.clone().run_until_cancelled_owned(listening));
-            helpers.spawn(Router::new(self.client.clone()).run_until(end.clone().cancelled_owned()));
+            let router = Router::new(self.client.clone()).metrics(metrics.clone());
+            helpers.spawn(router.run_until(end.clone().cancelled_owned()));
         }
         let (orders, mut ordered) = watch::channel(String::new());
         let (phase, phases) = watch::channel("running");

@@ -3,7 +3,10 @@
 //! An event has a key that its sender made, so that a call that is sent again after a lost reply keeps nothing twice and
 //! answers the same.
 
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
 
 use ergate_shared::{EventId, EventName, Namespace, event::SHARDS, key::ShardKeys, script};
 
@@ -22,12 +25,12 @@ const OWN_ID_FOR: Duration = Duration::from_hours(24);
 /// An event as it goes into the script.
 #[derive(Debug)]
 pub(crate) struct Parcel {
-    pub(super) id: EventId,
+    pub(crate) id: EventId,
     /// What it is kept under: its id, unless that is the user's own.
     pub(super) key: EventId,
-    pub(super) is_own: bool,
+    pub(crate) is_own: bool,
     pub(super) name: EventName,
-    pub(super) record: Vec<u8>,
+    pub(crate) record: Vec<u8>,
     /// When it is to be delivered, in ms since the epoch, if not now.
     pub(super) due: Option<u64>,
 }
@@ -47,15 +50,35 @@ pub(crate) struct Shard {
     keys: ShardKeys,
     number: usize,
     deadline: Duration,
+    kept: AtomicU64,
+    duplicates: AtomicU64,
+    /// Takes everything instead of Redis.
+    #[cfg(feature = "testing")]
+    recording: Option<crate::Outbox>,
 }
 
 impl EventBatcher {
-    pub(crate) fn of_all_shards(redis: &Redis, namespace: &Namespace, deadline: Duration) -> Vec<Self> {
+    /// New events and refused duplicates so far.
+    pub(crate) fn counts(&self) -> (u64, u64) {
+        let shard = self.haul();
+        (shard.kept.load(Ordering::Relaxed), shard.duplicates.load(Ordering::Relaxed))
+    }
+
+    pub(crate) fn of_all_shards(
+        redis: &Redis,
+        namespace: &Namespace,
+        deadline: Duration,
+        #[cfg(feature = "testing")] recording: Option<&crate::Outbox>,
+    ) -> Vec<Self> {
         let shard = |number| Shard {
             redis: redis.clone(),
             keys: ShardKeys::new(namespace, number),
             number,
             deadline,
+            kept: AtomicU64::new(0),
+            duplicates: AtomicU64::new(0),
+            #[cfg(feature = "testing")]
+            recording: recording.cloned(),
         };
         (0..SHARDS).map(|number| Self::new(shard(number))).collect()
     }
@@ -72,6 +95,10 @@ impl Haul for Shard {
     }
 
     async fn send(&self, parcels: Vec<&Parcel>, _: u64) -> Result<Vec<Kept>, Error> {
+        #[cfg(feature = "testing")]
+        if let Some(outbox) = &self.recording {
+            return Ok(parcels.into_iter().map(|parcel| outbox.take_event(parcel)).collect());
+        }
         let mut call = script::EVENT_SEND.on_shard(&self.keys).arg("").number(OWN_ID_FOR.as_millis() as i128);
         for parcel in &parcels {
             call.push(parcel.key.as_str());
@@ -92,6 +119,9 @@ impl Haul for Shard {
             let reply = format!("{} outcomes for {} events", outcomes.len(), parcels.len());
             return Err(ergate_shared::Error::Reply { script: "event/send", reply }.into());
         }
+        let new = outcomes.iter().filter(|outcome| outcome.is_empty()).count() as u64;
+        self.kept.fetch_add(new, Ordering::Relaxed);
+        self.duplicates.fetch_add(outcomes.len() as u64 - new, Ordering::Relaxed);
         outcomes
             .into_iter()
             .map(|outcome| match outcome.as_str() {

@@ -2,7 +2,7 @@
 
 use ergate_shared::{
     EventRecord, FailureRecord, FunctionName, JobId, Parent, RerunOf, RunInput,
-    run::{RunState, StepTrace, trace},
+    run::{Entry, RunState, StepTrace, trace},
 };
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -22,7 +22,7 @@ pub struct RunTrace {
     pub state: RunState,
     /// What it was started with; none for a payload this release cannot read.
     pub events: Vec<EventRecord>,
-    /// The run that invoked it.
+    /// The run that invoked it and waits, or waited, for its result.
     pub parent: Option<Parent>,
     /// The run it repeats.
     pub rerun_of: Option<RerunOf>,
@@ -38,6 +38,8 @@ pub struct RunTrace {
     pub now: u64,
     /// Its steps, in the order in which they began.
     pub steps: Vec<StepTrace>,
+    /// Its journal as it is kept. With it, what this is as JSON is a [`RecordedRun`](ergate_shared::run::RecordedRun) too.
+    pub journal: Vec<Entry>,
     /// What it returned.
     pub result: Option<Box<RawValue>>,
     /// Why it was cancelled.
@@ -60,7 +62,7 @@ impl RunHandle {
         let now = self.redis().now_ms();
         let state = RunState::of(view.state, journal.len());
         let input = view.payload::<RunInput>().ok();
-        let parent = view.record.as_ref().ok().and_then(|record| record.options.parent.clone());
+        let record = view.record.as_ref().ok();
         let (events, rerun_of, version) =
             input.map_or_else(Default::default, |input| (input.events, input.rerun_of, input.version));
         let ended_at = ended_at(&view);
@@ -71,14 +73,15 @@ impl RunHandle {
             id: self.id().clone(),
             state,
             events,
-            parent,
+            parent: record.and_then(|record| record.options.parent.clone()),
             rerun_of,
             version,
-            started_at: view.record.as_ref().map_or(0, |record| record.enqueued_at),
+            started_at: record.map_or(0, |record| record.enqueued_at),
             ended_at,
             due_at: view.at.filter(|_| ended_at.is_none()),
             now,
             steps: trace(&journal, now, ended_at),
+            journal: journal.entries().to_vec(),
             result: detail
                 .as_deref()
                 .filter(|_| is_completed)

@@ -24,7 +24,7 @@ pub struct StepTrace {
     pub ended_at: Option<u64>,
     /// The attempts at its body, oldest first; none for what has no body.
     pub attempts: Vec<AttemptTrace>,
-    /// What it was given, as JSON, where the journal has it.
+    /// What it was given, as JSON, where the journal has it: the condition of a wait.
     pub input: Option<Box<RawValue>>,
     /// What it returned, or the event that came, as JSON.
     pub output: Option<Box<RawValue>>,

@@ -289,6 +289,9 @@ mod tests {
         metrics.slots(&queue, 1);
         metrics.slots_in_use(&queue, 1);
         metrics.heartbeat_at(&queue);
+        metrics.ended(&QueueName::new("fn/onboard").unwrap(), "onboard", Ended::Completed, Duration::ZERO);
+        metrics.of_runs(&QueueName::new("fn/onboard").unwrap()).unwrap();
+        metrics.routed(Duration::ZERO);
         page.inner.gauges.set(&queue, &QueueStats::default());
 
         let text = metrics.render().unwrap();

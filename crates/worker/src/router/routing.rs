@@ -19,6 +19,7 @@ use super::{
     start::{self, Start, Starts},
     table::Table,
 };
+use crate::Metrics;
 
 /// Runs of one event that are told as woken by it; more are counted.
 const NAMED: usize = 100;
@@ -30,6 +31,7 @@ pub(super) struct Routing {
     keep_for: Duration,
     table: Table,
     names: Names,
+    metrics: Metrics,
 }
 
 /// An event of a batch with its record.
@@ -45,9 +47,15 @@ pub(super) struct Arrived<'a> {
 type Done<'a> = (&'a Entry, Option<&'a EventId>, Started);
 
 impl Routing {
-    pub(super) fn new(client: Client, keys: Arc<[ShardKeys]>, keep: u64, keep_for: Duration) -> Self {
+    pub(super) fn new(
+        client: Client,
+        keys: Arc<[ShardKeys]>,
+        keep: u64,
+        keep_for: Duration,
+        metrics: Metrics,
+    ) -> Self {
         let names = Names::new(client.clone());
-        Self { client, keys, keep, keep_for, table: Table::default(), names }
+        Self { client, keys, keep, keep_for, table: Table::default(), names, metrics }
     }
 
     /// Routes a batch. What cannot be routed stays unacknowledged, and somebody tries again.
@@ -119,6 +127,10 @@ impl Routing {
             done.push((event.entry, Some(event.key), Started { at: now, ..outcome }));
         }
         self.finish(&done, owned_until).await?;
+        let now = self.client.redis().now_ms();
+        for (entry, ..) in done.iter().filter(|(_, key, _)| key.is_some()) {
+            self.metrics.routed(Duration::from_millis(now.saturating_sub(entry.came)));
+        }
         let client = &self.client;
         let acknowledged: Vec<_> = starts
             .values()

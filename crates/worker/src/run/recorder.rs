@@ -11,6 +11,7 @@ use ergate_shared::{JobId, key::QueueKeys, script};
 use tokio::sync::oneshot;
 
 use super::{Recorded, Write};
+use crate::metrics::{RunMetrics, StepEnd};
 
 /// The most runs of one call, and after how many bytes no more are added: about a millisecond of Redis' time.
 const MOST_RUNS: usize = 500;
@@ -29,6 +30,8 @@ pub(crate) struct Recorder {
 struct Shared {
     redis: Redis,
     keys: QueueKeys,
+    /// `None` if the queue has no runs.
+    metrics: Option<RunMetrics>,
     state: Mutex<State>,
 }
 
@@ -47,13 +50,20 @@ struct Request {
     again: bool,
     /// Per entry: what it closes, whether it is open, its text.
     entries: Vec<(Option<u32>, bool, String)>,
+    /// Per entry what it says of an attempt at a step.
+    ends: Vec<Option<StepEnd>>,
     /// Answered with `None` if the lease is lost.
     reply: oneshot::Sender<Option<Recorded>>,
 }
 
 impl Recorder {
-    pub(crate) fn new(redis: Redis, keys: QueueKeys) -> Self {
-        Self { shared: Arc::new(Shared { redis, keys, state: Mutex::default() }) }
+    pub(crate) fn new(redis: Redis, keys: QueueKeys, metrics: Option<RunMetrics>) -> Self {
+        Self { shared: Arc::new(Shared { redis, keys, metrics, state: Mutex::default() }) }
+    }
+
+    /// What is counted of the queue's runs.
+    pub(crate) fn metrics(&self) -> Option<&RunMetrics> {
+        self.shared.metrics.as_ref()
     }
 
     /// Writes entries after the `known` ones; answers `None` if the run's lease is lost. Goes on until Redis answers, or
@@ -66,9 +76,10 @@ impl Recorder {
         writes: &[Write],
     ) -> oneshot::Receiver<Option<Recorded>> {
         let entries = writes.iter().map(|write| (write.closes, write.opens, write.text.clone())).collect();
+        let ends = writes.iter().map(|write| StepEnd::of(&write.entry.op)).collect();
         let (reply, answer) = oneshot::channel();
-        let request =
-            Request { run: run.clone(), token: Arc::clone(token), known, again: false, entries, reply };
+        let (run, token) = (run.clone(), Arc::clone(token));
+        let request = Request { run, token, known, again: false, entries, ends, reply };
         let start = {
             let mut state = self.shared.state();
             state.waiting.push(request);
@@ -94,6 +105,7 @@ impl Shared {
                 Ok(replies) => {
                     pause = FIRST_PAUSE;
                     for (request, (code, before, unknown, numbers)) in requests.into_iter().zip(replies) {
+                        self.count(&request.ends, &numbers);
                         let recorded = Recorded { unknown, before, numbers };
                         let _ = request.reply.send((code == "ok").then_some(recorded));
                     }
@@ -105,6 +117,18 @@ impl Shared {
                     tokio::time::sleep(pause).await;
                     pause = (pause * 2).min(LONGEST_PAUSE);
                 }
+            }
+        }
+    }
+
+    /// Counts the attempts whose entries were taken, by this call or by one whose answer was lost.
+    fn count(&self, ends: &[Option<StepEnd>], numbers: &[u32]) {
+        let Some(metrics) = &self.metrics else { return };
+        for (end, number) in ends.iter().zip(numbers) {
+            if let Some(end) = end
+                && *number > 0
+            {
+                metrics.recorded(*end);
             }
         }
     }

@@ -114,9 +114,10 @@ impl Shared {
         for tally in &mut state.tallies {
             *tally.entry(id.clone()).or_insert(0) += 1;
         }
-        let uses = state.uses.entry(id.clone()).or_insert(0);
-        *uses += 1;
-        if *uses == 1 { id } else { format!("{id}#{uses}") }
+        let name = state.next_name(id);
+        drop(state);
+        self.store.asked(&name);
+        name
     }
 
     /// Polls something of a race, and counts in `tally` how often it uses each id.
@@ -129,7 +130,10 @@ impl Shared {
 
     /// Counts ids as used that were used by what is not replayed: ids after it have the same names then.
     pub(crate) fn count_as_used(&self, id: &str, times: u32) {
-        *self.state().uses.entry(id.to_owned()).or_insert(0) += times;
+        for _ in 0..times {
+            let name = self.state().next_name(id.to_owned());
+            self.store.asked(&name);
+        }
     }
 
     /// Drops something of which nothing is waited for any more.
@@ -267,6 +271,13 @@ impl Shared {
 }
 
 impl State {
+    /// Counts an id as used once more.
+    fn next_name(&mut self, id: String) -> String {
+        let uses = self.uses.entry(id.clone()).or_insert(0);
+        *uses += 1;
+        if *uses == 1 { id } else { format!("{id}#{uses}") }
+    }
+
     fn append(&mut self, text: &str) -> Result<(), Failure> {
         let entry = Entry::from_json(text)
             .map_err(|error| Failure::of_kind(FailureKind::Decode, Course::Fatal, error))?;
