@@ -16,6 +16,7 @@ use crate::{
 mod faults;
 mod invoking;
 mod racing;
+mod recording;
 mod ticks;
 mod told;
 mod waiting;

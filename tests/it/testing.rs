@@ -7,6 +7,8 @@ use ergate::{
     testing::{Outbox, TestRun},
 };
 
+mod replay;
+
 type Mails = Arc<Mutex<Vec<String>>>;
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -141,6 +143,116 @@ async fn a_recording_client_knows_an_id_it_has_seen_and_has_no_redis_to_ask() {
     assert!(!first.duplicate && second.duplicate);
     assert_eq!(outbox.all().len(), 1);
     assert!(asked.to_string().contains("a-recording-client-has-no-redis"), "{asked}");
+}
+
+#[tokio::test]
+async fn what_was_enqueued_and_sent_is_asserted_by_type() {
+    let (client, outbox) = Client::recording();
+    outbox.assert_empty();
+
+    client.enqueue(Audit { what: "it".to_owned() }).await.unwrap();
+    client.send_all([ada(), ada()]).await.unwrap();
+    let again = client.send(ada()).id("one").await.unwrap();
+    let duplicate = client.send(ada()).id("one").await.unwrap();
+
+    assert_eq!(outbox.assert_enqueued::<Audit>().len(), 1);
+    assert_eq!(outbox.assert_sent::<SignedUp>().len(), 3);
+    assert!(!again.duplicate && duplicate.duplicate);
+    assert_eq!(outbox.all_events()[2].id.as_str(), "one");
+}
+
+#[tokio::test]
+#[should_panic(expected = "no event user/signed-up was sent; what was: user/left, user/left")]
+async fn an_assertion_that_fails_says_what_there_was_instead() {
+    let (client, outbox) = Client::recording();
+    client.send_raw("user/left", serde_json::json!({})).await.unwrap();
+    client.send_raw("user/left", serde_json::json!({})).await.unwrap();
+
+    outbox.assert_sent::<SignedUp>();
+}
+
+#[tokio::test]
+async fn an_event_that_a_step_sends_is_recorded_under_the_key_of_the_step() {
+    async fn passing_on(event: SignedUp, step: Step) -> Result<()> {
+        step.send("pass-on", event).await?;
+        Ok(())
+    }
+    let (client, outbox) = Client::recording();
+
+    let run =
+        TestRun::of(Function::new("passing-on", passing_on), ()).client(client).event(ada()).finish().await;
+
+    run.result::<()>();
+    assert_eq!(outbox.assert_sent::<SignedUp>()[0].email, "ada");
+    assert!(outbox.all_events()[0].id.as_str().ends_with("/pass-on"));
+}
+
+#[tokio::test]
+async fn a_function_is_started_by_its_schedule_at_a_time_of_the_tests_choice() {
+    async fn nightly(tick: Tick, step: Step) -> Result<String> {
+        let now = step.now().await?;
+        assert_eq!(now, tick.at);
+        Ok(format!("{} {}", tick.schedule.unwrap(), tick.at))
+    }
+
+    let run = TestRun::of(Function::new("nightly", nightly), ())
+        .tick("2026-12-01T03:00:00Z".parse().unwrap())
+        .finish()
+        .await;
+
+    assert_eq!(run.result::<String>(), "nightly 2026-12-01T03:00:00Z");
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Answer {
+    yes: bool,
+}
+
+impl Event for Answer {
+    const NAME: &str = "user/answered";
+}
+
+/// Asks twice, and says what the answers were.
+async fn ask_twice(_: SignedUp, step: Step) -> Result<(Option<bool>, Option<bool>)> {
+    let within = Duration::from_hours(1);
+    let first = step.wait_for::<Answer>("first").within(within).await?;
+    let second = step.wait_for::<Answer>("second").within(within).await?;
+    Ok((first.map(|answer| answer.yes), second.map(|answer| answer.yes)))
+}
+
+fn asking_twice() -> TestRun<()> {
+    TestRun::of(Function::new("ask-twice", ask_twice), ()).event(ada())
+}
+
+#[tokio::test]
+async fn a_wait_that_is_to_expire_does_so_whatever_is_delivered() {
+    let run = asking_twice().expire("first").deliver(Answer { yes: true }).finish().await;
+
+    assert_eq!(run.result::<(Option<bool>, Option<bool>)>(), (None, Some(true)));
+    assert_eq!(run.took(), Duration::from_hours(1));
+}
+
+#[tokio::test]
+async fn an_event_is_delivered_to_the_wait_it_is_for() {
+    let run = asking_twice()
+        .deliver_to("second", Answer { yes: false })
+        .deliver_to("first", Answer { yes: true })
+        .finish()
+        .await;
+
+    assert_eq!(run.result::<(Option<bool>, Option<bool>)>(), (Some(true), Some(false)));
+}
+
+#[tokio::test]
+#[should_panic(expected = r#"the run never waited at step third; its steps are ["first", "second"]"#)]
+async fn a_wait_that_the_run_never_comes_to_cannot_expire() {
+    asking_twice().expire("third").finish().await;
+}
+
+#[tokio::test]
+#[should_panic(expected = "step first waits for another event than the user/signed-up delivered to it")]
+async fn an_event_that_a_wait_is_not_for_cannot_be_delivered_to_it() {
+    asking_twice().deliver_to("first", ada()).finish().await;
 }
 
 #[tokio::test]

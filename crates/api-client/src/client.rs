@@ -135,7 +135,13 @@ impl ClientBuilder {
     }
 
     fn inner(self, redis: Redis, registry: RegistryKeys, server: ServerInfo, url: &str) -> Inner {
-        let events = EventBatcher::of_all_shards(&redis, &self.namespace, self.deadline);
+        let events = EventBatcher::of_all_shards(
+            &redis,
+            &self.namespace,
+            self.deadline,
+            #[cfg(feature = "testing")]
+            None,
+        );
         Inner {
             redis,
             namespace: self.namespace,
@@ -158,7 +164,9 @@ impl ClientBuilder {
     #[cfg(feature = "testing")]
     pub(crate) fn build_recording(self, redis: Redis, url: &str, outbox: crate::Outbox) -> Client {
         let registry = RegistryKeys::new(&self.namespace);
+        let events = EventBatcher::of_all_shards(&redis, &self.namespace, self.deadline, Some(&outbox));
         let mut inner = self.inner(redis, registry, ServerInfo::default(), url);
+        inner.events = events;
         inner.recording = Some(outbox);
         Client { inner: Arc::new(inner) }
     }

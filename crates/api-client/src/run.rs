@@ -5,7 +5,7 @@ use std::time::Duration;
 use ergate_shared::{
     EventId, EventName, EventRecord, FunctionName, JobId, RunInput,
     key::QueueKey,
-    run::{Entry, Journal, RunState, entry_field},
+    run::{Entry, Journal, RecordedRun, RunState, entry_field},
 };
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -123,6 +123,24 @@ impl RunHandle {
             }
         }
         Ok(journal)
+    }
+
+    /// The run as it stands, to be kept in a file and replayed in a test.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] if it does not exist, [`Error::Payload`] if it is no run, or as [`journal`](Self::journal).
+    pub async fn recorded(&self) -> Result<RecordedRun, Error> {
+        // The state first: what happens in between then looks like more than the state tells, and never like less.
+        let view = self.job.get().await?;
+        let journal = self.journal().await?;
+        Ok(RecordedRun {
+            function: self.function.clone(),
+            id: self.id().clone(),
+            state: RunState::of(view.state, journal.len()),
+            started_at: view.record.as_ref().map_or(0, |record| record.enqueued_at),
+            input: view.payload()?,
+            entries: journal.entries().to_vec(),
+        })
     }
 
     /// Cancels it: at once if it waits, by asking its worker if it executes.

@@ -50,7 +50,8 @@ impl Client {
     /// and nothing is registered.
     ///
     /// It waits until `until_ms`; both are ms since the epoch by Redis' clock. Looking back goes as far as the recent
-    /// events of a name are kept: a day, 1,000 events, 8 MiB. Repeating the call changes nothing.
+    /// events of a name are kept: a day, 100,000 events, 64 MiB; 1,000 and 8 MiB before anybody has waited for the name.
+    /// Repeating the call changes nothing.
     ///
     /// # Errors
     /// [`Error::Contract`] for an expression this build cannot evaluate, [`Error::Option`] if events of the name are waited

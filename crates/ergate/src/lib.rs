@@ -82,7 +82,7 @@ pub use ergate_worker::{
 #[cfg(feature = "testing")]
 pub mod testing {
     pub use ergate_client::{Outbox, RecordedJob};
-    pub use ergate_worker::testing::{FinishedRun, TestRun};
+    pub use ergate_worker::testing::{Divergence, FinishedRun, Replay, TestRun};
 }
 
 #[cfg(feature = "schema")]

@@ -354,9 +354,8 @@ impl<'a, T: DeserializeOwned + Send + 'a> Future for RunStep<'a, T> {
 /// Returns once the journal says something newer of the step than entry `seen`.
 async fn changed(shared: &Arc<Shared>, step: &str, seen: u32) -> (u32, Standing) {
     std::future::poll_fn(|cx| {
-        let (number, standing) = shared.standing(step);
-        if number > seen {
-            return Poll::Ready((number, standing));
+        if let Some(newer) = shared.newer_standing(step, seen) {
+            return Poll::Ready(newer);
         }
         shared.listen(cx.waker());
         Poll::Pending

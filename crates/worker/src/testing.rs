@@ -12,7 +12,7 @@ use ergate_client::Client;
 use ergate_shared::{
     Event, EventId, EventName, EventRecord, FunctionName, JobId, JobOptions, JobRecord, Priority, RunInput,
     Tries, duration,
-    run::{Entry, Op},
+    run::{Entry, Op, RecordedRun, RunState},
     schedule::TIMER,
 };
 use serde::{Serialize, de::DeserializeOwned};
@@ -23,12 +23,16 @@ use crate::{
     context::{Inner, Stop},
     failure::Course,
     notes::Notes,
+    route::Defaults,
     run::{Instead, Recorder},
 };
 
+mod replay;
 mod store;
 
-use store::Memory;
+pub use replay::{Divergence, Replay};
+
+use store::{Memory, Waits};
 
 /// When a test's clock begins, unless it says otherwise: 2030-01-01T00:00:00Z, in ms since the epoch.
 const BEGINS_AT: u64 = 1_893_456_000_000;
@@ -67,7 +71,8 @@ pub struct TestRun<S> {
     client: Option<Client>,
     events: Vec<EventRecord>,
     instead: HashMap<String, Instead>,
-    deliveries: Vec<EventRecord>,
+    waits: Waits,
+    deliveries: usize,
     begins_at: u64,
 }
 
@@ -86,7 +91,8 @@ impl<S: Send + Sync + 'static> TestRun<S> {
             client: None,
             events: Vec::new(),
             instead: HashMap::new(),
-            deliveries: Vec::new(),
+            waits: Waits::default(),
+            deliveries: 0,
             begins_at: BEGINS_AT,
         }
     }
@@ -149,16 +155,37 @@ impl<S: Send + Sync + 'static> TestRun<S> {
     ///
     /// # Panics
     /// If the data cannot be written as JSON.
+    pub fn deliver<E: Event>(self, event: E) -> Self {
+        self.delivered(None, event)
+    }
+
+    /// Delivers an event to the wait of this step. That it is one the step waits for, and that the run gets there, is asserted
+    /// when it is finished.
+    ///
+    /// # Panics
+    /// If the data cannot be written as JSON.
+    pub fn deliver_to<E: Event>(self, step: &str, event: E) -> Self {
+        self.delivered(Some(step.to_owned()), event)
+    }
+
+    /// Lets the wait of this step run out, whatever is delivered. That the run gets there is asserted when it is finished.
+    pub fn expire(mut self, step: &str) -> Self {
+        self.waits.expire.push(step.to_owned());
+        self
+    }
+
     #[allow(clippy::needless_pass_by_value, reason = "an event that is sent is given away")]
-    pub fn deliver<E: Event>(mut self, event: E) -> Self {
-        self.deliveries.push(EventRecord {
-            id: EventId::new(format!("delivery-{}", self.deliveries.len() + 1)).expect("the id is valid"),
+    fn delivered<E: Event>(mut self, step: Option<String>, event: E) -> Self {
+        self.deliveries += 1;
+        let event = EventRecord {
+            id: EventId::new(format!("delivery-{}", self.deliveries)).expect("the id is valid"),
             name: EventName::new(E::NAME).expect("the event's name is valid"),
             data: serde_json::to_value(event).expect("an event's data can be written as JSON"),
             user: None,
             ts: self.begins_at,
             v: None,
-        });
+        };
+        self.waits.deliveries.push((step, event));
         self
     }
 
@@ -178,52 +205,21 @@ impl<S: Send + Sync + 'static> TestRun<S> {
     /// Runs it to its end. Sleeps pass at once; what fails is tried again as the function declares.
     ///
     /// # Panics
-    /// If the function is not declared well.
+    /// If the function is not declared well, or never came to a wait that was to end in some way.
     pub async fn finish(self) -> FinishedRun {
         let problems = self.function.problems();
         assert!(problems.is_empty(), "{}", problems.join("; "));
         let name = FunctionName::new(self.function.name().to_owned()).expect("it was checked");
         let client = self.client.unwrap_or_else(|| Client::recording().0);
-        let memory = Memory::new(self.begins_at, self.instead, self.deliveries);
+        let targets = self.waits.deliveries.iter().filter_map(|(step, _)| step.as_ref());
+        let awaited: Vec<String> = self.waits.expire.iter().chain(targets).cloned().collect();
+        let memory = Memory::new(self.begins_at, self.instead, self.waits);
         let (code, defaults) = self.function.into_code(&Arc::new(self.state));
-        let record = JobRecord {
-            name: name.job(),
-            priority: Priority::default(),
-            unique: None,
-            lane: None,
-            order_at: None,
-            tells: false,
-            expires: false,
-            enqueued_at: self.begins_at,
-            due_at: self.begins_at,
-            version: 1,
-            options: JobOptions::default(),
-            payload: serde_json::to_vec(&RunInput { events: self.events, version: 0, rerun_of: None })
-                .expect("events are JSON"),
-        };
-        let queue = name.queue();
-        let keys = client.keys(&queue);
-        let id = JobId::generate();
+        let input = RunInput { events: self.events, version: 0, rerun_of: None };
+        let setting = Setting { client, name, id: JobId::generate(), input, started_at: self.begins_at };
         let mut tries = Tries::default();
         let outcome = loop {
-            let context = Context {
-                inner: Arc::new(Inner {
-                    client: client.clone(),
-                    queue: queue.clone(),
-                    id: id.clone(),
-                    token: "test.1".into(),
-                    record: record.clone(),
-                    tries,
-                    retries: defaults.retries,
-                    deadline: Instant::now() + defaults.timeout.min(duration::LONGEST),
-                    notes: Notes::new(client.redis().clone(), keys.clone()),
-                    recorder: Recorder::new(client.redis().clone(), keys.clone(), None),
-                    steps: memory.len(),
-                    recorded: AtomicBool::new(false),
-                    tells_completion: false,
-                    stop: Stop::default(),
-                }),
-            };
+            let context = setting.context(&defaults, tries, memory.len());
             let entries = memory.len();
             let failure = match code(context, Box::new(memory.clone())).await {
                 Ok(result) => break Ok(result),
@@ -243,7 +239,73 @@ impl<S: Send + Sync + 'static> TestRun<S> {
                 _ => break Err(failure),
             }
         };
-        FinishedRun { outcome, entries: memory.entries(), took: memory.passed(self.begins_at) }
+        let state = match &outcome {
+            Ok(_) => RunState::Completed,
+            Err(_) if memory.stopped() => RunState::Suspended,
+            Err(failure) if failure.course == Course::Cancel => RunState::Cancelled,
+            Err(_) => RunState::Failed,
+        };
+        let Setting { name, id, input, started_at, .. } = setting;
+        let entries = memory.entries();
+        let recorded = RecordedRun { function: name, id, state, started_at, input, entries };
+        let finished = FinishedRun { outcome, recorded, took: memory.passed(self.begins_at) };
+        for step in awaited {
+            let waits = |entry: &Entry| entry.step == step && matches!(entry.op, Op::Wait { .. });
+            let came = finished.entries().iter().any(waits);
+            assert!(came, "the run never waited at step {step}; its steps are {:?}", finished.steps());
+        }
+        finished
+    }
+}
+
+/// What a run in memory stands on instead of a lease.
+struct Setting {
+    client: Client,
+    name: FunctionName,
+    id: JobId,
+    input: RunInput,
+    /// In ms since the epoch.
+    started_at: u64,
+}
+
+impl Setting {
+    /// An attempt at the run, whose journal has so many entries.
+    fn context(&self, defaults: &Defaults, tries: Tries, entries: u32) -> Context {
+        let queue = self.name.queue();
+        let keys = self.client.keys(&queue);
+        let redis = self.client.redis();
+        let record = JobRecord {
+            name: self.name.job(),
+            priority: Priority::default(),
+            unique: None,
+            lane: None,
+            order_at: None,
+            tells: false,
+            expires: false,
+            enqueued_at: self.started_at,
+            due_at: self.started_at,
+            version: 1,
+            options: JobOptions::default(),
+            payload: serde_json::to_vec(&self.input).expect("events are JSON"),
+        };
+        Context {
+            inner: Arc::new(Inner {
+                client: self.client.clone(),
+                queue,
+                id: self.id.clone(),
+                token: "test.1".into(),
+                record,
+                tries,
+                retries: defaults.retries,
+                deadline: Instant::now() + defaults.timeout.min(duration::LONGEST),
+                notes: Notes::new(redis.clone(), keys.clone()),
+                recorder: Recorder::new(redis.clone(), keys, None),
+                steps: entries,
+                recorded: AtomicBool::new(false),
+                tells_completion: false,
+                stop: Stop::default(),
+            }),
+        }
     }
 }
 
@@ -251,7 +313,7 @@ impl<S: Send + Sync + 'static> TestRun<S> {
 #[derive(Debug)]
 pub struct FinishedRun {
     outcome: Result<String, Failure>,
-    entries: Vec<Entry>,
+    recorded: RecordedRun,
     took: Duration,
 }
 
@@ -259,7 +321,7 @@ impl FinishedRun {
     /// Its steps, in the order in which they began to be remembered.
     pub fn steps(&self) -> Vec<&str> {
         let mut steps = Vec::new();
-        for entry in &self.entries {
+        for entry in self.entries() {
             if !entry.step.is_empty() && !steps.contains(&entry.step.as_str()) {
                 steps.push(entry.step.as_str());
             }
@@ -288,7 +350,7 @@ impl FinishedRun {
     /// # Panics
     /// If the step was not done, or returned something else.
     pub fn returned<T: DeserializeOwned>(&self, step: &str) -> T {
-        let result: Option<&RawValue> = self.entries.iter().find_map(|entry| match &entry.op {
+        let result: Option<&RawValue> = self.entries().iter().find_map(|entry| match &entry.op {
             Op::Done { result, .. } if entry.step == step => Some(&**result),
             _ => None,
         });
@@ -304,6 +366,11 @@ impl FinishedRun {
 
     /// Everything in its journal.
     pub fn entries(&self) -> &[Entry] {
-        &self.entries
+        &self.recorded.entries
+    }
+
+    /// The run, to be kept as JSON and [replayed](Replay) against the code of tomorrow. One that was stopped is under way.
+    pub fn recorded(&self) -> RecordedRun {
+        self.recorded.clone()
     }
 }

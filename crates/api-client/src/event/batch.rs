@@ -25,12 +25,12 @@ const OWN_ID_FOR: Duration = Duration::from_hours(24);
 /// An event as it goes into the script.
 #[derive(Debug)]
 pub(crate) struct Parcel {
-    pub(super) id: EventId,
+    pub(crate) id: EventId,
     /// What it is kept under: its id, unless that is the user's own.
     pub(super) key: EventId,
-    pub(super) is_own: bool,
+    pub(crate) is_own: bool,
     pub(super) name: EventName,
-    pub(super) record: Vec<u8>,
+    pub(crate) record: Vec<u8>,
     /// When it is to be delivered, in ms since the epoch, if not now.
     pub(super) due: Option<u64>,
 }
@@ -52,6 +52,9 @@ pub(crate) struct Shard {
     deadline: Duration,
     kept: AtomicU64,
     duplicates: AtomicU64,
+    /// Takes everything instead of Redis.
+    #[cfg(feature = "testing")]
+    recording: Option<crate::Outbox>,
 }
 
 impl EventBatcher {
@@ -61,7 +64,12 @@ impl EventBatcher {
         (shard.kept.load(Ordering::Relaxed), shard.duplicates.load(Ordering::Relaxed))
     }
 
-    pub(crate) fn of_all_shards(redis: &Redis, namespace: &Namespace, deadline: Duration) -> Vec<Self> {
+    pub(crate) fn of_all_shards(
+        redis: &Redis,
+        namespace: &Namespace,
+        deadline: Duration,
+        #[cfg(feature = "testing")] recording: Option<&crate::Outbox>,
+    ) -> Vec<Self> {
         let shard = |number| Shard {
             redis: redis.clone(),
             keys: ShardKeys::new(namespace, number),
@@ -69,6 +77,8 @@ impl EventBatcher {
             deadline,
             kept: AtomicU64::new(0),
             duplicates: AtomicU64::new(0),
+            #[cfg(feature = "testing")]
+            recording: recording.cloned(),
         };
         (0..SHARDS).map(|number| Self::new(shard(number))).collect()
     }
@@ -85,6 +95,10 @@ impl Haul for Shard {
     }
 
     async fn send(&self, parcels: Vec<&Parcel>, _: u64) -> Result<Vec<Kept>, Error> {
+        #[cfg(feature = "testing")]
+        if let Some(outbox) = &self.recording {
+            return Ok(parcels.into_iter().map(|parcel| outbox.take_event(parcel)).collect());
+        }
         let mut call = script::EVENT_SEND.on_shard(&self.keys).arg("").number(OWN_ID_FOR.as_millis() as i128);
         for parcel in &parcels {
             call.push(parcel.key.as_str());

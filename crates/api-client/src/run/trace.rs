@@ -2,7 +2,7 @@
 
 use ergate_shared::{
     EventRecord, FailureRecord, FunctionName, JobId, Parent, RerunOf, RunInput,
-    run::{RunState, StepTrace, trace},
+    run::{Entry, RunState, StepTrace, trace},
 };
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -38,6 +38,8 @@ pub struct RunTrace {
     pub now: u64,
     /// Its steps, in the order in which they began.
     pub steps: Vec<StepTrace>,
+    /// Its journal as it is kept. With it, what this is as JSON is a [`RecordedRun`](ergate_shared::run::RecordedRun) too.
+    pub journal: Vec<Entry>,
     /// What it returned.
     pub result: Option<Box<RawValue>>,
     /// Why it was cancelled.
@@ -79,6 +81,7 @@ impl RunHandle {
             due_at: view.at.filter(|_| ended_at.is_none()),
             now,
             steps: trace(&journal, now, ended_at),
+            journal: journal.entries().to_vec(),
             result: detail
                 .as_deref()
                 .filter(|_| is_completed)

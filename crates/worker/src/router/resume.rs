@@ -8,10 +8,12 @@ use futures_util::{StreamExt as _, stream};
 
 use super::routing::Arrived;
 
-/// Recent events of a name: how many, for how long in ms, and how many bytes of them.
-const KEEP_RECENT: u64 = 1000;
+/// How many recent events of a name are kept, and how many bytes of them: of one that nobody has waited for, and of the others. A
+/// run whose worker or router was killed begins to wait many seconds after the event that it then looks back for.
+const KEEP_RECENT: (u64, u64) = (1000, 8 * 1024 * 1024);
+const KEEP_RECENT_WAITED: (u64, u64) = (100_000, 64 * 1024 * 1024);
+/// For how long in ms.
 const KEEP_RECENT_MS: u64 = 24 * 60 * 60 * 1000;
-const KEEP_RECENT_BYTES: u64 = 8 * 1024 * 1024;
 /// Waits answered at once for a term; more are read on.
 const WAITS_AT_ONCE: u64 = 200;
 /// Events and bytes of one call.
@@ -123,12 +125,13 @@ async fn append(
     fields: &mut Vec<String>,
 ) -> Result<Vec<Candidate>, Error> {
     loop {
+        let (keep, keep_bytes) = if fields.is_empty() { KEEP_RECENT } else { KEEP_RECENT_WAITED };
         let mut call = script::EVENT_ROUTE
             .on_name(&client.name_keys(name))
             .arg("")
-            .number(KEEP_RECENT)
+            .number(keep)
             .number(KEEP_RECENT_MS)
-            .number(KEEP_RECENT_BYTES)
+            .number(keep_bytes)
             .number(WAITS_AT_ONCE)
             .number(fields.len() as u64);
         for field in fields.iter() {

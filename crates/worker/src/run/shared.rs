@@ -114,9 +114,10 @@ impl Shared {
         for tally in &mut state.tallies {
             *tally.entry(id.clone()).or_insert(0) += 1;
         }
-        let uses = state.uses.entry(id.clone()).or_insert(0);
-        *uses += 1;
-        if *uses == 1 { id } else { format!("{id}#{uses}") }
+        let name = state.next_name(id);
+        drop(state);
+        self.store.asked(&name);
+        name
     }
 
     /// Polls something of a race, and counts in `tally` how often it uses each id.
@@ -129,7 +130,10 @@ impl Shared {
 
     /// Counts ids as used that were used by what is not replayed: ids after it have the same names then.
     pub(crate) fn count_as_used(&self, id: &str, times: u32) {
-        *self.state().uses.entry(id.to_owned()).or_insert(0) += times;
+        for _ in 0..times {
+            let name = self.state().next_name(id.to_owned());
+            self.store.asked(&name);
+        }
     }
 
     /// Drops something of which nothing is waited for any more.
@@ -141,8 +145,13 @@ impl Shared {
 
     /// How a step stands, and the number of the entry that says so.
     pub(crate) fn standing(&self, step: &str) -> (u32, Standing) {
+        self.newer_standing(step, 0).unwrap_or((0, Standing::Fresh))
+    }
+
+    /// The same if the entry is a later one than `seen`: a step that is polled while it waits costs no copy of a result.
+    pub(crate) fn newer_standing(&self, step: &str, seen: u32) -> Option<(u32, Standing)> {
         let state = self.state();
-        let Some((number, entry)) = state.journal.step(step) else { return (0, Standing::Fresh) };
+        let (number, entry) = state.journal.step(step).filter(|(number, _)| *number > seen)?;
         let standing = match &entry.op {
             Op::Done { result, .. } => Standing::Done(result.get().to_owned()),
             Op::Failed { failure, .. } => Standing::Failed(failure.clone()),
@@ -153,7 +162,7 @@ impl Shared {
             Op::Resolved { with, .. } => Standing::Resolved(with.clone()),
             Op::Again => Standing::Fresh,
         };
-        (number, standing)
+        Some((number, standing))
     }
 
     /// What an entry says.
@@ -262,6 +271,13 @@ impl Shared {
 }
 
 impl State {
+    /// Counts an id as used once more.
+    fn next_name(&mut self, id: String) -> String {
+        let uses = self.uses.entry(id.clone()).or_insert(0);
+        *uses += 1;
+        if *uses == 1 { id } else { format!("{id}#{uses}") }
+    }
+
     fn append(&mut self, text: &str) -> Result<(), Failure> {
         let entry = Entry::from_json(text)
             .map_err(|error| Failure::of_kind(FailureKind::Decode, Course::Fatal, error))?;

@@ -71,6 +71,11 @@ pub(crate) trait Store: Send + Sync {
         let _ = step;
         None
     }
+
+    /// The code has named a step, remembered or not.
+    fn asked(&self, step: &str) {
+        let _ = step;
+    }
 }
 
 /// What a test wants to happen instead of a step's body.
@@ -83,6 +88,8 @@ pub(crate) enum Instead {
     Fail(String),
     /// The run is not gone on with.
     Stop,
+    /// It never returns, as if it waited for ever.
+    Wait,
 }
 
 /// The journal of a run this worker has leased.

@@ -103,6 +103,10 @@ impl Trial {
                 self.shared.end(Failure::cancel("stopped here"));
                 return std::future::pending().await;
             }
+            Some(Instead::Wait) => {
+                let _pending = self.shared.pending(u64::MAX);
+                return std::future::pending().await;
+            }
             None => {
                 let _running = self.shared.running();
                 self.within_time(body(StepAttempt { number, of, key })).await

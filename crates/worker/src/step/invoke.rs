@@ -136,7 +136,7 @@ async fn invoke(
 }
 
 /// Has the start written down, or ends the run.
-async fn begin(shared: &Shared, step: &str, enqueue: &Enqueue, within: Duration) {
+async fn begin(shared: &Arc<Shared>, step: &str, enqueue: &Enqueue, within: Duration) {
     let op = match shared.store.instead(step) {
         Some(Instead::Return(result)) => Op::Done { result, attempt: 1, ran: 0 },
         Some(Instead::Fail(why)) => {
@@ -144,6 +144,10 @@ async fn begin(shared: &Shared, step: &str, enqueue: &Enqueue, within: Duration)
         }
         Some(Instead::Stop) => {
             shared.end(Failure::cancel("stopped here"));
+            return std::future::pending().await;
+        }
+        Some(Instead::Wait) => {
+            let _pending = shared.pending(u64::MAX);
             return std::future::pending().await;
         }
         None => {

@@ -26,12 +26,50 @@ pub(super) struct Memory {
 struct State {
     now: u64,
     entries: Vec<String>,
-    deliveries: Vec<EventRecord>,
+    waits: Waits,
+    stopped: bool,
+}
+
+/// What a test says becomes of waits.
+#[derive(Default)]
+pub(super) struct Waits {
+    /// Events in the order in which they come, some only to the wait of a step.
+    pub(super) deliveries: Vec<(Option<String>, EventRecord)>,
+    /// Steps whose waits run out, whatever comes.
+    pub(super) expire: Vec<String>,
+}
+
+impl Waits {
+    /// What comes to the wait of a step.
+    fn come(&mut self, step: &str, wait: &Op) -> Result<Option<EventRecord>, Failure> {
+        let Op::Wait { event, condition, .. } = wait else { return Ok(None) };
+        if self.expire.iter().any(|expired| expired == step) {
+            return Ok(None);
+        }
+        for place in 0..self.deliveries.len() {
+            let (target, delivery) = &self.deliveries[place];
+            if target.as_ref().is_some_and(|target| target != step) {
+                continue;
+            }
+            let is_meant =
+                delivery.name == *event && condition.is_met_by(delivery).map_err(Failure::fatal)?;
+            assert!(
+                is_meant || target.is_none(),
+                "step {step} waits for another event than the {} delivered to it: {}, {condition:?}",
+                delivery.name,
+                event
+            );
+            if is_meant {
+                return Ok(Some(self.deliveries.remove(place).1));
+            }
+        }
+        Ok(None)
+    }
 }
 
 impl Memory {
-    pub(super) fn new(now: u64, instead: HashMap<String, Instead>, deliveries: Vec<EventRecord>) -> Self {
-        let state = State { now, entries: Vec::new(), deliveries };
+    pub(super) fn new(now: u64, instead: HashMap<String, Instead>, waits: Waits) -> Self {
+        let state = State { now, entries: Vec::new(), waits, stopped: false };
         Self { state: Arc::new(Mutex::new(state)), instead: Arc::new(instead) }
     }
 
@@ -41,6 +79,11 @@ impl Memory {
 
     pub(super) fn len(&self) -> u32 {
         u32::try_from(self.state().entries.len()).unwrap_or(u32::MAX)
+    }
+
+    /// Whether it was told to stop before a step, and did.
+    pub(super) fn stopped(&self) -> bool {
+        self.state().stopped
     }
 
     pub(super) fn pass_until(&self, due: u64) {
@@ -86,17 +129,10 @@ impl Store for Memory {
         Box::pin(async move { Recorded { unknown: Vec::new(), before: known, numbers } })
     }
 
-    fn register<'a>(&'a self, _: u32, wait: &'a Op) -> Boxed<'a, Result<Option<EventRecord>, Failure>> {
+    fn register<'a>(&'a self, entry: u32, wait: &'a Op) -> Boxed<'a, Result<Option<EventRecord>, Failure>> {
         Box::pin(async move {
-            let Op::Wait { event, condition, .. } = wait else { return Ok(None) };
-            let mut state = self.state();
-            for place in 0..state.deliveries.len() {
-                let delivery = &state.deliveries[place];
-                if delivery.name == *event && condition.is_met_by(delivery).map_err(Failure::fatal)? {
-                    return Ok(Some(state.deliveries.remove(place)));
-                }
-            }
-            Ok(None)
+            let step = self.entries().swap_remove(entry as usize - 1).step;
+            self.state().waits.come(&step, wait)
         })
     }
 
@@ -107,6 +143,8 @@ impl Store for Memory {
     }
 
     fn instead(&self, step: &str) -> Option<Instead> {
-        self.instead.get(step).cloned()
+        let instead = self.instead.get(step).cloned();
+        self.state().stopped |= matches!(instead, Some(Instead::Stop));
+        instead
     }
 }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::{app::App, events::ReportRequested, mail::Letter, pdf, steps::Steps};
 
 pub(crate) fn function() -> Function<App> {
-    Function::new("generate-report", generate_report).retries(3).slots(5)
+    Function::new("generate-report", generate_report).retries(3).concurrency(5)
 }
 
 async fn generate_report(wanted: ReportRequested, step: Step, State(app): State<App>) -> Result<Value> {

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::{app::App, events::SyncRequested};
 
 pub(crate) fn function() -> Function<App> {
-    Function::new("sync", sync).cron("0 */6 * * *").slots(3).retries(2)
+    Function::new("sync", sync).cron("0 */6 * * *").concurrency(3).retries(2)
 }
 
 async fn sync(trigger: EventOrTick<SyncRequested>, step: Step, State(app): State<App>) -> Result<Value> {
