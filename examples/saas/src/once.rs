@@ -37,7 +37,7 @@ pub(crate) struct OnceOptions {
     seed: Option<u64>,
 
     /// How often all is done. Only with --kill.
-    #[arg(long, default_value_t = 1, requires = "kill")]
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..), requires = "kill")]
     runs: u64,
 
     /// What sleeps are multiplied by. The default makes a day a sixth of a second.
