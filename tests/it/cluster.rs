@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// Modules whose tests need nothing of the server but its address.
-const MODULES: [&str; 20] = [
+const MODULES: [&str; 21] = [
     "cancel::",
     "dead_letters::",
     "delayed::",
@@ -35,7 +35,8 @@ const MODULES: [&str; 20] = [
 ];
 
 /// Tests that look into their one server besides.
-const ONE_SERVER: [&str; 19] = [
+const ONE_SERVER: [&str; 20] = [
+    "options::versions::an_event_that_started_a_run_of_one_version_starts_none_of_a_newer_one",
     "options::gates::a_router_that_dies_loses_and_doubles_no_event_of_a_batch",
     "options::pace::runs_start_at_the_rate_of_their_throttle_over_all_workers",
     "runs::faults::a_record_that_never_arrived_is_sent_again",
