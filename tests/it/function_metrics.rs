@@ -35,7 +35,7 @@ async fn steps_and_runs_are_counted_by_what_became_of_them() {
     };
     until("both ends are counted", async || (runs("completed"), runs("failed")) == (1, 1)).await;
     assert_eq!((steps("done"), steps("retried"), steps("failed")), (2, 2, 2));
-    assert_eq!(worker.count("ergate_step_run_seconds_count{function=\"plan\"}"), 2);
+    assert_eq!(worker.count("ergate_step_run_seconds_count{function=\"plan\"}"), 6);
     assert_eq!(runs("started"), 2);
     assert!(runs("suspended") >= 1);
     worker.stop().await;

@@ -191,6 +191,31 @@ async fn a_start_over_that_is_sent_twice_starts_one_run() {
 }
 
 #[tokio::test]
+async fn a_run_started_over_counts_by_the_keys_of_its_own_input() {
+    let story = Story::begin().await;
+    let board = Board::default();
+    let worker = story.planner_with(&board, &[], |function| function.concurrency_per(1, "event.data.mark"));
+    until("the function is declared", async || {
+        story.client.functions().await.unwrap().keys().any(|name| name.as_str() == PLAN)
+    })
+    .await;
+    let acts = vec![step("mail")];
+    let first = story.run("acme", acts.clone()).await;
+    first.result::<Vec<String>>(DEADLINE).await.unwrap();
+
+    let second = first.rerun().data(&Plan { mark: "globex".to_owned(), acts }).await.unwrap();
+    second.result::<Vec<String>>(DEADLINE).await.unwrap();
+
+    let keys = async |run: &ergate::RunHandle| {
+        let record = run.job().get().await.unwrap().record.unwrap();
+        record.lane.unwrap().keys().map(|key| key.to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(keys(&first).await, ["fn/concurrency=acme"]);
+    assert_eq!(keys(&second).await, ["fn/concurrency=globex"]);
+    worker.stop().await;
+}
+
+#[tokio::test]
 async fn other_data_for_a_run_of_several_events_is_refused() {
     let story = Story::begin().await;
     let event =

@@ -6,6 +6,7 @@
 use std::{
     collections::BTreeMap,
     future::pending,
+    io::Write as _,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -86,7 +87,7 @@ async fn main() -> anyhow::Result<()> {
         Task::Start { events, every_ms } => start(&client, events, every_ms).await?,
         Task::Wait { runs } => wait(&client, runs).await?,
     };
-    println!("{}", serde_json::to_string(&figures)?);
+    writeln!(std::io::stdout(), "{}", serde_json::to_string(&figures)?)?;
     Ok(())
 }
 

@@ -26,8 +26,8 @@ fn check(what: &'static str, value: &str) -> Result<(), Error> {
         value
             .chars()
             .find(|c| {
-                let is_allowed = c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '/' | ':');
-                !is_allowed && !(*c == VERSION_MARK && may_have_version(what))
+                let is_plain = c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '/' | ':');
+                !(is_plain || *c == VERSION_MARK && may_have_version(what))
             })
             .map(|c| format!("has the character {c:?}; letters, digits and - _ . / : are allowed"))
     };

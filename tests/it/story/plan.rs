@@ -151,13 +151,21 @@ async fn perform(plan: Plan, step: Step, State(board): State<Board>) -> Result<V
 impl Story {
     /// A worker with [`PLAN`] and functions of other names that do the same.
     pub(crate) fn planner(&self, board: &Board, others: &[&str]) -> RunningWorker {
+        self.planner_with(board, others, |function| function)
+    }
+
+    pub(crate) fn planner_with(
+        &self,
+        board: &Board,
+        others: &[&str],
+        options: impl Fn(Function<Board>) -> Function<Board>,
+    ) -> RunningWorker {
         let metrics = Metrics::new();
         let worker = Worker::new(self.client.clone(), board.clone()).metrics(metrics.clone());
-        let function =
-            |name: &str| Function::new(name, perform).backoff(Backoff::fixed(Duration::from_millis(5)));
-        let worker = others
-            .iter()
-            .fold(worker.function(function(PLAN)), |worker, name| worker.function(function(name)));
+        let function = |name: &str| {
+            options(Function::new(name, perform).backoff(Backoff::fixed(Duration::from_millis(5))))
+        };
+        let worker = [PLAN].iter().chain(others).fold(worker, |worker, name| worker.function(function(name)));
         RunningWorker::start(worker, metrics)
     }
 

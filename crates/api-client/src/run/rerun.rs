@@ -3,7 +3,8 @@
 use std::{future::IntoFuture, pin::Pin};
 
 use ergate_shared::{
-    FunctionSpec, JobId, JobOptions, JobRecord, RerunOf, RunInput, UniqueScope,
+    JobId, JobOptions, JobRecord, Lane, RerunOf, RunInput, UniqueScope,
+    function::is_reserved,
     run::{CopiedEntry, before},
     script,
 };
@@ -90,9 +91,9 @@ impl Rerun {
                 }
             }
         }
-        input.version = run.version().await?.unwrap_or(input.version);
         input.rerun_of = Some(RerunOf { run: run.id().clone(), from });
-        run.fork(id, record, &input, is_edited, &copies).await
+        let record = run.started_anew(&record, &input, is_edited).await?;
+        run.fork(id, &record, &copies).await
     }
 }
 
@@ -111,37 +112,45 @@ impl RunHandle {
         })
     }
 
-    /// The version of the function that new runs get; `None` if it is not declared.
-    async fn version(&self) -> Result<Option<u32>, Error> {
-        let mut get = redis::cmd("HGET");
-        get.arg(&self.job.queue().client().registry_keys().functions).arg(self.function.as_str());
-        let spec: Option<Vec<u8>> = self.redis().command("HGET", &get).await?;
-        Ok(spec.and_then(|spec| serde_json::from_slice::<FunctionSpec>(&spec).ok()).map(|spec| spec.version))
-    }
-
-    async fn fork(
+    /// The record of a new run with this input. What its function declares now is applied, as far as it concerns how the run
+    /// is executed: asked for by hand, it is neither a duplicate nor too late, and waits for no others.
+    async fn started_anew(
         &self,
-        id: JobId,
-        record: JobRecord,
+        old: &JobRecord,
         input: &RunInput,
         is_edited: bool,
-        copies: &[CopiedEntry],
-    ) -> Result<Self, Error> {
-        let client = self.job.queue().client();
-        let payload = serde_json::to_vec(input)
-            .map_err(|source| Error::Payload { name: record.name.to_string(), source })?;
-        let limit = client.payload_limit();
-        if is_edited && payload.len() > limit {
-            return Err(Error::TooLarge { name: record.name.to_string(), size: payload.len(), limit });
-        }
-        let now = client.redis().now_ms();
-        // Asked for by hand, it is neither a duplicate nor too late; but of runs that exclude each other it is one.
-        let unique = record.unique.filter(|(scope, _)| *scope == UniqueScope::Finished);
-        let key = unique.as_ref().map(|(_, key)| key.clone());
+    ) -> Result<JobRecord, Error> {
+        let queue = self.job.queue();
         // Nobody waits for the result of this one.
-        let options = JobOptions { parent: None, ..record.options };
-        let record =
-            JobRecord { payload, unique, options, expires: false, enqueued_at: now, due_at: now, ..record };
+        let options = JobOptions { parent: None, ..old.options.clone() };
+        let mut start = queue.client().start(&self.function, input).priority(old.priority);
+        start = start.declared(options, old.version);
+        if !is_edited {
+            // It has been measured when the other was started.
+            start = start.routed(u64::MAX);
+        }
+        let keys = old.lane.iter().flat_map(Lane::keys);
+        for key in keys.filter(|key| !is_reserved(key.name())) {
+            start = start.key(key.name().as_str(), key.value());
+        }
+        let start = match start.declared_function().await? {
+            // A version with a queue of its own cannot go on with this journal.
+            Some(spec) if spec.queue() == *queue.name() => start.by_options_of(&spec)?,
+            _ => start,
+        };
+        let record = JobRecord::decode(&start.draft()?.draft.record)?;
+        let waits = record.due_at.saturating_sub(record.enqueued_at);
+        Ok(JobRecord {
+            unique: record.unique.filter(|(scope, _)| *scope == UniqueScope::Finished),
+            expires: false,
+            due_at: record.enqueued_at,
+            order_at: record.order_at.map(|at| at.saturating_sub(waits)),
+            ..record
+        })
+    }
+
+    async fn fork(&self, id: JobId, record: &JobRecord, copies: &[CopiedEntry]) -> Result<Self, Error> {
+        let client = self.job.queue().client();
         let mut call = script::RUN_FORK
             .on(self.job.queue().keys())
             .arg("")
@@ -170,7 +179,7 @@ impl RunHandle {
             other => match other.strip_prefix("held ") {
                 Some(holder) => Err(Error::Duplicate {
                     queue: queue.name().clone(),
-                    key: key.unwrap_or_default(),
+                    key: record.unique.as_ref().map(|(_, key)| key.clone()).unwrap_or_default(),
                     holder: JobId::new(holder)?,
                 }),
                 None => Err(ergate_shared::Error::Reply { script: "run/fork", reply: code }.into()),

@@ -38,6 +38,9 @@ pub enum Op {
         attempt: u32,
         /// When it is tried again, in ms since the epoch.
         due: u64,
+        /// How long the body ran, in ms.
+        #[serde(default)]
+        ran: u64,
     },
     /// The step is out of attempts, or failed for good.
     Failed {
@@ -45,6 +48,9 @@ pub enum Op {
         failure: FailureRecord,
         /// How many attempts there were.
         attempt: u32,
+        /// How long the body ran at the last one, in ms; 0 for what has no body.
+        #[serde(default)]
+        ran: u64,
     },
     /// The run sleeps.
     Sleep {

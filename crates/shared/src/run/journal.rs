@@ -100,7 +100,7 @@ mod tests {
             worker: String::new(),
             at: 1,
         };
-        Op::Failed { failure, attempt: 4 }
+        Op::Failed { failure, attempt: 4, ran: 0 }
     }
 
     fn done(result: &str) -> Op {

@@ -18,7 +18,7 @@ pub struct StepTrace {
     pub kind: StepKind,
     /// How it stands.
     pub state: StepState,
-    /// When it began, in ms since the epoch. Of a body whose first attempt failed, when that ended.
+    /// When it began, in ms since the epoch.
     pub began_at: u64,
     /// When it came to its end, likewise; `None` as long as it has not.
     pub ended_at: Option<u64>,
@@ -78,8 +78,8 @@ pub struct AttemptTrace {
     pub number: u32,
     /// When it ended, in ms since the epoch.
     pub ended_at: u64,
-    /// How long it ran, in ms, where the journal has it.
-    pub ran_ms: Option<u64>,
+    /// How long it ran, in ms.
+    pub ran_ms: u64,
     /// What went wrong.
     pub failure: Option<FailureRecord>,
 }
@@ -177,7 +177,10 @@ impl StepTrace {
             Op::Invoke { .. } => StepKind::Invoke,
             Op::Done { .. } | Op::Retry { .. } | Op::Failed { .. } | Op::Again => StepKind::Run,
         };
-        let ran = if let Op::Done { ran, .. } = entry.op { ran } else { 0 };
+        let ran = match entry.op {
+            Op::Done { ran, .. } | Op::Retry { ran, .. } | Op::Failed { ran, .. } => ran,
+            _ => 0,
+        };
         Self {
             id: entry.step.clone(),
             kind,
@@ -194,7 +197,7 @@ impl StepTrace {
 
     fn add(&mut self, entry: &Entry) {
         (self.ended_at, self.error, self.waits_for) = (None, None, None);
-        let attempt = |number: u32, ran_ms: Option<u64>, failure: Option<&FailureRecord>| AttemptTrace {
+        let attempt = |number: u32, ran_ms: u64, failure: Option<&FailureRecord>| AttemptTrace {
             number,
             ended_at: entry.at,
             ran_ms,
@@ -202,16 +205,16 @@ impl StepTrace {
         };
         match &entry.op {
             Op::Done { result, attempt: number, ran } => {
-                self.attempts.push(attempt(*number, Some(*ran), None));
+                self.attempts.push(attempt(*number, *ran, None));
                 self.end(StepState::Done, entry.at, Some(result.clone()));
             }
-            Op::Retry { failure, attempt: number, .. } => {
-                self.attempts.push(attempt(*number, None, Some(failure)));
+            Op::Retry { failure, attempt: number, ran, .. } => {
+                self.attempts.push(attempt(*number, *ran, Some(failure)));
                 self.error = Some(failure.clone());
                 self.state = StepState::Retrying;
             }
-            Op::Failed { failure, attempt: number } => {
-                self.attempts.push(attempt(*number, None, Some(failure)));
+            Op::Failed { failure, attempt: number, ran } => {
+                self.attempts.push(attempt(*number, *ran, Some(failure)));
                 self.end(StepState::Failed, entry.at, None);
                 self.error = Some(failure.clone());
             }
@@ -278,7 +281,11 @@ mod tests {
     fn a_step_has_its_attempts_times_and_what_it_returned() {
         let steps = trace(
             &journal(&[
-                ("charge", 100, json!({"retry": {"failure": failure(), "attempt": 1, "due": 150}})),
+                (
+                    "charge",
+                    100,
+                    json!({"retry": {"failure": failure(), "attempt": 1, "due": 150, "ran": 20}}),
+                ),
                 (
                     "charge",
                     170,
@@ -291,11 +298,8 @@ mod tests {
 
         let [charge] = &steps[..] else { panic!("{steps:?}") };
         assert_eq!((charge.kind, charge.state), (StepKind::Run, StepState::Done));
-        assert_eq!((charge.began_at, charge.ended_at), (100, Some(170)));
-        assert_eq!(
-            charge.attempts.iter().map(|attempt| attempt.ran_ms).collect::<Vec<_>>(),
-            [None, Some(15)]
-        );
+        assert_eq!((charge.began_at, charge.ended_at), (80, Some(170)));
+        assert_eq!(charge.attempts.iter().map(|attempt| attempt.ran_ms).collect::<Vec<_>>(), [20, 15]);
         assert_eq!(charge.output.as_ref().unwrap().get(), r#"{"id":12345678901234567890}"#);
         assert!(charge.error.is_none());
     }

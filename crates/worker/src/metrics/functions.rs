@@ -50,7 +50,7 @@ impl FunctionMetrics {
             step: histogram(
                 registry,
                 "ergate_step_run_seconds",
-                "How long bodies ran that returned.",
+                "How long bodies of steps ran at each attempt.",
                 function,
                 SECONDS,
             )?,
@@ -135,14 +135,13 @@ impl RunMetrics {
 
     /// What a step has come to was recorded.
     pub(crate) fn recorded(&self, step: StepEnd) {
-        match step {
-            StepEnd::Done { ran_ms } => {
-                self.done.inc();
-                self.step.observe(Duration::from_millis(ran_ms).as_secs_f64());
-            }
-            StepEnd::Retried => self.retried.inc(),
-            StepEnd::Failed => self.failed.inc(),
-        }
+        let (counter, ran_ms) = match step {
+            StepEnd::Done { ran_ms } => (&self.done, ran_ms),
+            StepEnd::Retried { ran_ms } => (&self.retried, ran_ms),
+            StepEnd::Failed { ran_ms } => (&self.failed, ran_ms),
+        };
+        counter.inc();
+        self.step.observe(Duration::from_millis(ran_ms).as_secs_f64());
     }
 }
 
@@ -150,8 +149,8 @@ impl RunMetrics {
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum StepEnd {
     Done { ran_ms: u64 },
-    Retried,
-    Failed,
+    Retried { ran_ms: u64 },
+    Failed { ran_ms: u64 },
 }
 
 impl StepEnd {
@@ -159,8 +158,8 @@ impl StepEnd {
     pub(crate) const fn of(op: &Op) -> Option<Self> {
         match op {
             Op::Done { ran, .. } => Some(Self::Done { ran_ms: *ran }),
-            Op::Retry { .. } => Some(Self::Retried),
-            Op::Failed { .. } => Some(Self::Failed),
+            Op::Retry { ran, .. } => Some(Self::Retried { ran_ms: *ran }),
+            Op::Failed { ran, .. } => Some(Self::Failed { ran_ms: *ran }),
             _ => None,
         }
     }

@@ -119,14 +119,14 @@ impl Trial {
                     "result has {} bytes, the most is {LARGEST_RESULT}; keep it elsewhere and return where it is",
                     result.get().len()
                 ));
-                Op::Failed { failure: self.record(&failure, number), attempt: number }
+                Op::Failed { failure: self.record(&failure, number), attempt: number, ran }
             }
             Ok(result) => Op::Done { result, attempt: number, ran },
             Err(failure) if failure.course == Course::Cancel => {
                 self.shared.end(failure);
                 return std::future::pending().await;
             }
-            Err(failure) => self.failed(&failure, number),
+            Err(failure) => self.failed(&failure, number, ran),
         };
         self.shared.write(&self.step, op);
         changed(&self.shared, &self.step, seen).await.1
@@ -148,7 +148,7 @@ impl Trial {
         result.unwrap_or_else(|panic| Err(panicked(&*panic)))
     }
 
-    fn failed(&self, failure: &Failure, number: u32) -> Op {
+    fn failed(&self, failure: &Failure, number: u32, ran: u64) -> Op {
         let now = self.shared.store.now_ms();
         let record = self.record(failure, number);
         let delay = match failure.course {
@@ -156,7 +156,7 @@ impl Trial {
             // It does not count, so it never runs out.
             Course::Snooze(delay) => {
                 let due = now.saturating_add(delay.as_millis() as u64);
-                return Op::Retry { failure: record, attempt: number - 1, due };
+                return Op::Retry { failure: record, attempt: number - 1, due, ran };
             }
             _ if number > self.retries => None,
             Course::RetryIn(delay) => Some(delay),
@@ -168,9 +168,9 @@ impl Trial {
         match delay {
             Some(delay) => {
                 let due = now.saturating_add(delay.as_millis() as u64);
-                Op::Retry { failure: record, attempt: number, due }
+                Op::Retry { failure: record, attempt: number, due, ran }
             }
-            None => Op::Failed { failure: record, attempt: number },
+            None => Op::Failed { failure: record, attempt: number, ran },
         }
     }
 

@@ -140,7 +140,7 @@ async fn begin(shared: &Arc<Shared>, step: &str, enqueue: &Enqueue, within: Dura
     let op = match shared.store.instead(step) {
         Some(Instead::Return(result)) => Op::Done { result, attempt: 1, ran: 0 },
         Some(Instead::Fail(why)) => {
-            Op::Failed { failure: failure(shared, FailureKind::Error, why), attempt: 1 }
+            Op::Failed { failure: failure(shared, FailureKind::Error, why), attempt: 1, ran: 0 }
         }
         Some(Instead::Stop) => {
             shared.end(Failure::cancel("stopped here"));

@@ -71,14 +71,17 @@ fn steps(trace: &RunTrace, line: &TimeLine, clock: Clock) -> String {
 
 fn row(attempt: &AttemptTrace, line: &TimeLine) -> [Cell; 6] {
     let (state, style) = if attempt.failure.is_some() { ("failed", YELLOW) } else { ("done", DIM) };
-    let took = attempt.ran_ms.map(|ran| output::about(Duration::from_millis(ran))).unwrap_or_default();
+    let took = output::about(Duration::from_millis(attempt.ran_ms));
     let message = attempt.failure.as_ref().map_or("", |failure| failure.message.as_str());
     [
         Cell::styled(format!("  attempt {}", attempt.number), DIM),
         Cell::styled(state, style),
         Cell::styled(took, DIM),
         Cell::styled(output::moment(attempt.ended_at), DIM),
-        Cell::styled(line.between(attempt.ended_at, attempt.ended_at, '┃'), style),
+        Cell::styled(
+            line.between(attempt.ended_at.saturating_sub(attempt.ran_ms), attempt.ended_at, '━'),
+            style,
+        ),
         Cell::styled(shortened(message), RED),
     ]
 }
