@@ -59,6 +59,8 @@ async fn main() -> anyhow::Result<()> {
 
     Worker::new(client, Ledger(Arc::new(file)))
         .function(Function::new("meet", meet).slots(100))
+        // Killed as often as here, workers take the same run along several times.
+        .crash_limit(1000)
         .lease(Duration::from_millis(lease_ms.parse()?))
         .run_until(shutdown_signal())
         .await?;

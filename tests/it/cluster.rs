@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// Modules whose tests need nothing of the server but its address.
-const MODULES: [&str; 20] = [
+const MODULES: [&str; 21] = [
     "cancel::",
     "dead_letters::",
     "delayed::",
@@ -21,6 +21,7 @@ const MODULES: [&str; 20] = [
     "handlers::",
     "inspect::",
     "limits::",
+    "options::",
     "priority::",
     "progress::",
     "queues::",
@@ -34,7 +35,11 @@ const MODULES: [&str; 20] = [
 ];
 
 /// Tests that look into their one server besides.
-const ONE_SERVER: [&str; 17] = [
+const ONE_SERVER: [&str; 21] = [
+    "runs::invoking::a_start_whose_reply_was_lost_is_not_made_twice",
+    "runs::invoking::a_result_whose_delivery_was_lost_is_delivered_once",
+    "options::gates::a_router_that_dies_loses_and_doubles_no_event_of_a_batch",
+    "options::pace::runs_start_at_the_rate_of_their_throttle_over_all_workers",
     "runs::faults::a_record_that_never_arrived_is_sent_again",
     "runs::faults::a_step_whose_record_was_written_and_its_reply_lost_is_written_once",
     "concurrent_enqueues_share_round_trips",

@@ -11,6 +11,7 @@ use crate::{
 };
 
 mod concurrency;
+mod endings;
 mod gates;
 mod pace;
 mod priority;

@@ -263,7 +263,8 @@ async fn what_comes_out_differently_each_time_is_remembered() {
     async fn lottery(_: SignedUp, step: Step, State(shared): State<Shared>) -> Result<()> {
         let drawn = (step.now().await?, step.uuid().await?, step.random().await?);
         shared.did.clone().note(format!("{drawn:?}")).await?;
-        step.sleep("a while", Duration::from_millis(5)).await;
+        // Long enough that it is not over by the time that it is written down.
+        step.sleep("a while", Duration::from_millis(300)).await;
         Ok(())
     }
     let story = Story::begin().await;

@@ -113,6 +113,29 @@ async fn a_run_stops_before_the_step_it_is_told_to() {
 }
 
 #[tokio::test]
+async fn a_run_stops_before_a_sleep_too() {
+    let welcome = Function::new("welcome", welcome);
+
+    let run = TestRun::of(welcome, Mails::default()).event(ada()).until("wait-1-day").finish().await;
+
+    assert_eq!(run.steps(), ["send-email"]);
+    assert!(run.took().is_zero());
+}
+
+#[tokio::test]
+#[should_panic(expected = "the run never came to step send-tips; its steps are")]
+async fn a_run_that_never_comes_to_the_step_it_is_to_stop_before_is_no_passed_test() {
+    let welcome = Function::new("welcome", welcome);
+
+    TestRun::of(welcome, Mails::default())
+        .event(ada())
+        .step("check-activity", &true)
+        .until("send-tips")
+        .finish()
+        .await;
+}
+
+#[tokio::test]
 async fn what_a_function_enqueues_can_be_looked_at() {
     async fn audited(event: SignedUp, step: Step, client: Client) -> Result<()> {
         let job = Audit { what: format!("{} signed up", event.email) };

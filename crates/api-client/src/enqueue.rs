@@ -412,36 +412,31 @@ impl Enqueue {
     /// For the engine: tries until Redis has answered, however long it is away.
     #[doc(hidden)]
     pub async fn insist(self) -> Result<Receipt, Error> {
-        let client = self.client.clone();
         let spec = loop {
             match self.declared_function().await {
                 Ok(spec) => break spec,
-                Err(error) if error.is_connection() => {
-                    tracing::warn!(%error, "the options of a function cannot be read; it is tried again");
-                    tokio::time::sleep(AGAIN).await;
-                }
-                Err(error) => return Err(error),
+                Err(error) => insist_after(error).await?,
             }
         };
-        let prepared = match spec {
+        let mut prepared = match &spec {
             Some(spec) => self.by_options_of(spec)?,
             None => self,
         };
-        let Ready { queue, draft, unique, .. } = prepared.draft()?;
-        let id = draft.id.clone();
-        loop {
-            match client.batcher(&queue).submit(vec![draft.clone()]).await.map_err(unshare) {
-                Ok(taken) => {
-                    let taken = taken.into_iter().next().unwrap_or(Taken::New);
-                    let receipt = receipt(&queue, id, taken, unique)?;
-                    return if receipt.dropped { Err(Error::Dropped { queue }) } else { Ok(receipt) };
-                }
-                Err(error) if error.is_connection() => {
-                    tracing::warn!(%queue, job.id = %id, %error, "job is not enqueued yet; it is tried again");
-                }
-                Err(error) => return Err(error),
-            }
+        while let Err(error) = prepared.keep_waits().await {
+            insist_after(error).await?;
         }
+        let client = prepared.client.clone();
+        let Ready { queue, draft, unique, .. } = prepared.draft()?;
+        let batcher = client.batcher(&queue);
+        let taken = loop {
+            match batcher.submit(vec![draft.clone()]).await.map_err(unshare) {
+                Ok(taken) => break taken,
+                Err(error) => insist_after(error).await?,
+            }
+        };
+        let taken = taken.into_iter().next().unwrap_or(Taken::New);
+        let receipt = receipt(&queue, draft.id, taken, unique)?;
+        if receipt.dropped { Err(Error::Dropped { queue }) } else { Ok(receipt) }
     }
 
     fn check(&mut self, time: Duration, what: &str) {
@@ -452,6 +447,16 @@ impl Enqueue {
 
     pub(crate) fn client(&self) -> &Client {
         &self.client
+    }
+
+    /// The queue it goes to and its id, which is made now if there is none.
+    pub(crate) fn named(&mut self) -> Result<(QueueName, JobId), Error> {
+        let id = self.id.take().unwrap_or_else(|| Ok(JobId::generate()))?;
+        self.id = Some(Ok(id.clone()));
+        match &self.queue {
+            Ok(queue) => Ok((queue.clone(), id)),
+            Err(_) => Err(Error::Option("its queue has no valid name".to_owned())),
+        }
     }
 
     /// Whether a run waits for its result.
@@ -484,7 +489,7 @@ impl Enqueue {
             When::In(delay) => (format!("+{}", delay.as_millis()), now + delay.as_millis() as u64),
             When::At(at) => (format!("@{at}"), at.max(now)),
         };
-        let StartOptions { keys, rules, ahead_ms, due_at, newer } = self.start;
+        let StartOptions { keys, rules, ahead_ms, due_at, newer, since, .. } = self.start;
         let lane = match keys.is_empty() {
             true => Lane::of(self.keys)?,
             false => Lane::of_run(keys.into_iter().chain(self.keys).collect())?,
@@ -507,7 +512,7 @@ impl Enqueue {
             order_at,
             expires: self.expires_in.is_some(),
             tells: self.options.parent.is_some() || queue.as_str().starts_with(QUEUE_PREFIX),
-            enqueued_at: now,
+            enqueued_at: since.unwrap_or(now),
             due_at,
             version: self.version,
             options: self.options,
@@ -558,6 +563,16 @@ impl Enqueue {
         receipt.durability = durability.reach(&client, &receipt.queue).await?;
         Ok(receipt)
     }
+}
+
+/// Waits before a call that Redis has not answered is made again; any other error is handed on.
+async fn insist_after(error: Error) -> Result<(), Error> {
+    if !error.is_connection() {
+        return Err(error);
+    }
+    tracing::warn!(%error, "job is not enqueued yet; it is tried again");
+    tokio::time::sleep(AGAIN).await;
+    Ok(())
 }
 
 /// A job that has passed every check.

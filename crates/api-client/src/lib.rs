@@ -4,6 +4,7 @@
 
 mod batch;
 mod bulk;
+mod cancel_on;
 mod client;
 mod coalesce;
 mod courier;
@@ -34,6 +35,8 @@ mod view;
 mod wait;
 
 pub use bulk::{ATOMIC_BATCH, EnqueueAll};
+#[doc(hidden)]
+pub use cancel_on::cancelled_by;
 pub use client::{Client, ClientBuilder};
 pub use dead::{DeadLetters, Filter, Redriven};
 pub use durability::{Durability, Reached};

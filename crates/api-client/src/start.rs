@@ -8,7 +8,7 @@ use std::{
 
 use ergate_shared::{
     FunctionName, FunctionSpec, Key, RunInput,
-    function::{Gate, StartRules, Window},
+    function::{Cancel, Gate, StartRules, Window},
 };
 use tokio::sync::Mutex;
 
@@ -52,6 +52,10 @@ pub(crate) struct StartOptions {
     pub(crate) rules: String,
     /// By how many ms it is moved ahead; `None` if its function has no priorities.
     pub(crate) ahead_ms: Option<i64>,
+    /// Events that cancel it.
+    pub(crate) cancels: Vec<Cancel>,
+    /// Since when these count, and the run is said to be enqueued, in ms since the epoch; `None`: when it is.
+    pub(crate) since: Option<u64>,
     /// When it is said to have been due, in ms since the epoch; `None`: when it is.
     pub(crate) due_at: Option<u64>,
     /// Whether, if it puts off another, the one that is due later is kept.
@@ -67,12 +71,17 @@ impl Client {
         Enqueue::run(self, Ok(function.clone()), serde_json::to_vec(input))
     }
 
-    /// For routers: starts a run by rules that were found already.
+    /// For routers: starts a run by rules that were found already, for an event that came then, in ms since the epoch. Events that
+    /// cancel the run are the router's to see to.
     #[doc(hidden)]
-    pub fn start_by(&self, spec: &FunctionSpec, rules: StartRules, input: &RunInput) -> Enqueue {
+    pub fn start_by(&self, spec: &FunctionSpec, rules: StartRules, input: &RunInput, came: u64) -> Enqueue {
         let mut start = self.start(&spec.name, input);
         start.function = None;
-        start.by_rules(spec, rules, input)
+        let mut start = start.by_rules(spec, rules, input);
+        if !start.start.cancels.is_empty() {
+            start.start.since = Some(came);
+        }
+        start
     }
 }
 
@@ -80,7 +89,11 @@ impl Enqueue {
     /// Applies what the function declares, if it is a run that starts.
     pub(crate) async fn prepared(self) -> Result<Self, Error> {
         match self.declared_function().await? {
-            Some(spec) => self.by_options_of(spec),
+            Some(spec) => {
+                let mut prepared = self.by_options_of(&spec)?;
+                prepared.keep_waits().await?;
+                Ok(prepared)
+            }
             None => Ok(self),
         }
     }
@@ -93,7 +106,7 @@ impl Enqueue {
         }
     }
 
-    pub(crate) fn by_options_of(mut self, spec: FunctionSpec) -> Result<Self, Error> {
+    pub(crate) fn by_options_of(mut self, spec: &FunctionSpec) -> Result<Self, Error> {
         self.function = None;
         if spec.options.is_empty() && spec.version == 1 {
             return Ok(self);
@@ -107,7 +120,20 @@ impl Enqueue {
         for problem in &rules.problems {
             tracing::warn!(function = %spec.name, problem, "an option of a function counts as null for this run");
         }
-        Ok(self.with_payload(&input).by_rules(&spec, rules, &input))
+        Ok(self.with_payload(&input).by_rules(spec, rules, &input))
+    }
+
+    /// Keeps the waits for events that cancel the run, before the run itself.
+    pub(crate) async fn keep_waits(&mut self) -> Result<(), Error> {
+        if self.start.cancels.is_empty() {
+            return Ok(());
+        }
+        let client = self.client().clone();
+        let since = client.redis().now_ms();
+        let (queue, run) = self.named()?;
+        client.let_events_cancel(&queue, &run, &self.start.cancels, since).await?;
+        self.start.since = Some(since);
+        Ok(())
     }
 
     fn by_rules(mut self, spec: &FunctionSpec, rules: StartRules, input: &RunInput) -> Self {
@@ -115,7 +141,10 @@ impl Enqueue {
         if let Some(ms) = rules.expires_ms {
             self = self.expires_in(Duration::from_millis(ms));
         }
-        self.start = StartOptions { keys: rules.keys, ahead_ms: rules.ahead_ms, ..StartOptions::default() };
+        // The event of a run that is put off may become another.
+        let cancels = if matches!(rules.gate, Gate::Debounce { .. }) { Vec::new() } else { rules.cancels };
+        let (keys, ahead_ms) = (rules.keys, rules.ahead_ms);
+        self.start = StartOptions { keys, ahead_ms, cancels, ..StartOptions::default() };
         for Window { key, limit, period_ms } in &rules.windows {
             self.start.rules.push_str(&format!("\nwindow {limit} {period_ms} {key}"));
         }

@@ -16,7 +16,7 @@ pub use options::{
     CancelOn, ConcurrencyPer, Debounce, EventBatch, FunctionOptions, MOST_BATCH, RateLimit, Singleton,
     SingletonMode, Throttle,
 };
-pub use start::{Gate, StartRules, THROTTLE, Window, concurrency_key, is_reserved};
+pub use start::{Cancel, Gate, StartRules, THROTTLE, Window, concurrency_key, is_reserved};
 pub use tick::{EventOrTick, Tick};
 
 /// A function as it is declared: what it is called and what starts it.

@@ -11,7 +11,8 @@ use crate::{
     fnv::fnv1a,
 };
 
-/// Who waits: a run of a function's queue, at the entry of its journal that is open until the event comes.
+/// Who waits: a run of a function's queue, at the entry of its journal that is open until the event comes; or, as entry 0,
+/// whoever wants the event to cancel that run.
 ///
 /// As text `<queue> <run> <entry>`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -20,9 +21,12 @@ pub struct WaitRef {
     pub queue: QueueName,
     /// The run.
     pub run: JobId,
-    /// The number of the entry, from 1.
+    /// The number of the entry, from 1; [`CANCELS`] for an event that cancels the run.
     pub entry: u32,
 }
+
+/// The entry of a wait whose event cancels the run.
+pub const CANCELS: u32 = 0;
 
 /// What an event must be like: every equality holds, and the expression, if there is one, is true.
 ///

@@ -17,6 +17,7 @@ use crate::{
     run::{LeasedRun, Shared, StepDefaults, Store, drive},
 };
 
+mod guard;
 mod handler;
 mod options;
 
@@ -114,12 +115,17 @@ impl<S: Send + Sync + 'static> Function<S> {
     /// able to read them.
     pub fn on(mut self, event: &str) -> Self {
         self.triggers.push((event.to_owned(), None));
+        self.last = Subject::Trigger;
         self
     }
 
     /// Starts it only with events for which this expression over `event` is true: `event.data.plan == "pro"`. It belongs to
-    /// what was said last to start it.
+    /// what was said last to start it. After [`cancel_on`](Self::cancel_on) it says which events cancel a run, over `event`,
+    /// which started it, and `async`, theirs.
     pub fn when(mut self, expression: &str) -> Self {
+        if self.last == Subject::CancelOn {
+            return self.of_cancel("when", |cancel| cancel.r#if = Some(expression.to_owned()));
+        }
         if let Some((_, condition)) = self.triggers.last_mut() {
             *condition = Some(expression.to_owned());
         }
@@ -253,11 +259,20 @@ impl<S: Send + Sync + 'static> Function<S> {
             on_exhausted: self.on_exhausted,
             backoff: self.backoff,
         };
-        ((self.build)(Arc::clone(state), steps), defaults)
+        let code = (self.build)(Arc::clone(state), steps);
+        let code = match self.options.finish_timeout_ms {
+            Some(ms) => guard::ending_within(Duration::from_millis(ms), code),
+            None => code,
+        };
+        (code, defaults)
     }
 
     pub(crate) fn into_route(self, state: &Arc<S>) -> Route {
-        let (code, defaults) = self.into_code(state);
+        let options = self.options.clone();
+        let (mut code, defaults) = self.into_code(state);
+        if !options.cancel_on.is_empty() {
+            code = guard::cancelled_by_events(options, code);
+        }
         let perform =
             Arc::new(move |context: Context| code(context.clone(), Box::new(LeasedRun::new(context))));
         Route { perform, defaults }

@@ -145,7 +145,8 @@ impl<S: Send + Sync + 'static> TestRun<S> {
         self
     }
 
-    /// Stops before a step: it and all after it are not done.
+    /// Stops before a step, a sleep or a wait: it and all after it are not done. That the run gets there is asserted when it is
+    /// finished.
     pub fn until(mut self, id: &str) -> Self {
         self.instead.insert(id.to_owned(), Instead::Stop);
         self
@@ -205,13 +206,16 @@ impl<S: Send + Sync + 'static> TestRun<S> {
     /// Runs it to its end. Sleeps pass at once; what fails is tried again as the function declares.
     ///
     /// # Panics
-    /// If the function is not declared well, or never came to a wait that was to end in some way.
+    /// If the function is not declared well, or never came to a wait that was to end in some way, or to the step it was to stop
+    /// before.
     pub async fn finish(self) -> FinishedRun {
         let problems = self.function.problems();
         assert!(problems.is_empty(), "{}", problems.join("; "));
         let name = FunctionName::new(self.function.name().to_owned()).expect("it was checked");
         let client = self.client.unwrap_or_else(|| Client::recording().0);
         let targets = self.waits.deliveries.iter().filter_map(|(step, _)| step.as_ref());
+        let stop = self.instead.iter().find(|(_, instead)| matches!(instead, Instead::Stop));
+        let stop = stop.map(|(step, _)| step.clone());
         let awaited: Vec<String> = self.waits.expire.iter().chain(targets).cloned().collect();
         let memory = Memory::new(self.begins_at, self.instead, self.waits);
         let (code, defaults) = self.function.into_code(&Arc::new(self.state));
@@ -249,6 +253,9 @@ impl<S: Send + Sync + 'static> TestRun<S> {
         let entries = memory.entries();
         let recorded = RecordedRun { function: name, id, state, started_at, input, entries };
         let finished = FinishedRun { outcome, recorded, took: memory.passed(self.begins_at) };
+        if let Some(step) = stop.filter(|_| !memory.stopped()) {
+            panic!("the run never came to step {step}; its steps are {:?}", finished.steps());
+        }
         for step in awaited {
             let waits = |entry: &Entry| entry.step == step && matches!(entry.op, Op::Wait { .. });
             let came = finished.entries().iter().any(waits);

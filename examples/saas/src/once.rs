@@ -56,7 +56,7 @@ pub(crate) async fn once(places: &Places, options: &OnceOptions) -> anyhow::Resu
     let begun = Instant::now();
     let first = options.seed.unwrap_or_else(|| fastrand::u64(1..1_000_000));
     let mut right = 0;
-    let (mut kills, mut again) = (0, 0);
+    let (mut kills, mut again, mut slowest) = (0, 0, Duration::ZERO);
     for run in 0..options.runs {
         let seed = options.kill.then(|| first.wrapping_add(run));
         let round = Round::new(places, options, seed)?;
@@ -77,14 +77,17 @@ pub(crate) async fn once(places: &Places, options: &OnceOptions) -> anyhow::Resu
         right += u64::from(findings.problems.is_empty());
         kills += findings.kills;
         again += findings.again();
+        slowest = slowest.max(findings.slowest);
     }
     let seconds = begun.elapsed().as_secs_f64();
     let mut out = io::stdout().lock();
     if options.kill {
         let (runs, last) = (options.runs, first.wrapping_add(options.runs - 1));
+        let slowest = slowest.as_secs_f64();
         writeln!(
             out,
-            "\n  {right} of {runs} runs were right, seeds {first} to {last}: {kills} workers killed, {again} bodies ran again, {seconds:.0} s."
+            "\n  {right} of {runs} runs were right, seeds {first} to {last}, in {seconds:.0} s: {kills} workers killed, {again} \
+             bodies ran again, at most {slowest:.1} s after its worker was killed."
         )?;
     } else if right == options.runs {
         writeln!(out, "\n  Everything was right, after {seconds:.1} s.")?;

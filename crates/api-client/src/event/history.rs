@@ -40,6 +40,9 @@ pub struct Started {
     /// How many runs waited for it.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub resumed_count: u64,
+    /// Runs that it cancelled: queue and id, at most a hundred of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cancelled: Vec<(QueueName, JobId)>,
     /// Functions whose options dropped it: a rate limit, idempotency, or a singleton that was there.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub dropped: Vec<FunctionName>,

@@ -135,7 +135,7 @@ impl RunHandle {
         }
         let start = match start.declared_function().await? {
             // A version with a queue of its own cannot go on with this journal.
-            Some(spec) if spec.queue() == *queue.name() => start.by_options_of(spec)?,
+            Some(spec) if spec.queue() == *queue.name() => start.by_options_of(&spec)?,
             _ => start,
         };
         let record = JobRecord::decode(&start.draft()?.draft.record)?;

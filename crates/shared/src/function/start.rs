@@ -5,8 +5,9 @@ use sha1_smol::Sha1;
 
 use super::{FunctionOptions, SingletonMode};
 use crate::{
-    Error, EventRecord, Key, KeyName,
+    Condition, Error, EventName, EventRecord, Key, KeyName,
     expression::{Formula, canonical},
+    run::LONGEST_SLEEP,
 };
 
 /// The name of the key that a throttle counts by. A run has it until it has begun: see `lua/lib/throttle.lua`.
@@ -45,6 +46,8 @@ pub struct StartRules {
     pub ahead_ms: Option<i64>,
     /// After how many ms it is a dead letter if it has not begun.
     pub expires_ms: Option<u64>,
+    /// Events that cancel it.
+    pub cancels: Vec<Cancel>,
     /// Expressions that came to nothing, in words; they count as `null`.
     pub problems: Vec<String>,
 }
@@ -58,6 +61,17 @@ pub struct Window {
     pub limit: u32,
     /// The period, in ms.
     pub period_ms: u64,
+}
+
+/// Events that cancel one run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Cancel {
+    /// Their name.
+    pub event: EventName,
+    /// What they must be like.
+    pub condition: Condition,
+    /// For how many ms they count.
+    pub within_ms: u64,
 }
 
 /// What the start of a run does to others that are there.
@@ -149,8 +163,23 @@ impl FunctionOptions {
         if let Some(expression) = &self.priority {
             rules.ahead_ms = Some(reader.ahead_ms(expression)?);
         }
+        rules.cancels = self.cancels(event)?;
         rules.problems = reader.problems;
         Ok(rules)
+    }
+
+    /// Which events cancel a run that this event starts.
+    ///
+    /// # Errors
+    /// [`Error::Expression`] if an expression cannot be read by this build.
+    pub fn cancels(&self, event: &EventRecord) -> Result<Vec<Cancel>, Error> {
+        let mut cancels = Vec::new();
+        for cancel in &self.cancel_on {
+            let Some(condition) = cancel.condition(event)? else { continue };
+            let within_ms = cancel.within_ms.unwrap_or(LONGEST_SLEEP.as_millis() as u64);
+            cancels.push(Cancel { event: cancel.event.clone(), condition, within_ms });
+        }
+        Ok(cancels)
     }
 
     /// The name of the key that needs a limit of one, so that a singleton waits for the one it cancels.
@@ -210,6 +239,7 @@ mod tests {
     use super::*;
     use crate::Lane;
 
+    #[allow(clippy::needless_pass_by_value, reason = "a test says it in the fewest words")]
     fn rules(options: Value, data: Value) -> StartRules {
         let options: FunctionOptions = serde_json::from_value(options).unwrap();
         assert_eq!(options.problems(), Vec::<String>::new());
@@ -217,6 +247,7 @@ mod tests {
         options.rules(&serde_json::from_value(event).unwrap()).unwrap()
     }
 
+    #[allow(clippy::needless_pass_by_value, reason = "a test says it in the fewest words")]
     fn key(value: Value) -> String {
         let options = json!({"concurrency_per": [{"limit": 1, "key": "event.data.account"}]});
         rules(options, json!({"account": value})).keys[0].to_string()

@@ -3,16 +3,17 @@
 use std::time::Duration;
 
 use ergate_shared::function::{
-    ConcurrencyPer, Debounce, EventBatch, RateLimit, Singleton, SingletonMode, Throttle,
+    CancelOn, ConcurrencyPer, Debounce, EventBatch, RateLimit, Singleton, SingletonMode, Throttle,
 };
 
 use super::Function;
 
-/// What [`Function::per`] is about.
+/// What was said last, so that more can be said of it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) enum Subject {
     #[default]
-    Nothing,
+    Trigger,
+    CancelOn,
     Throttle,
     RateLimit,
     Debounce,
@@ -107,7 +108,7 @@ impl<S: Send + Sync + 'static> Function<S> {
     pub fn per(mut self, key: &str) -> Self {
         let options = &mut self.options;
         let place = match self.last {
-            Subject::Nothing => None,
+            Subject::Trigger | Subject::CancelOn => None,
             Subject::Throttle => options.throttle.as_mut().map(|throttle| &mut throttle.key),
             Subject::RateLimit => options.rate_limit.as_mut().map(|rate| &mut rate.key),
             Subject::Debounce => options.debounce.as_mut().map(|debounce| &mut debounce.key),
@@ -126,6 +127,46 @@ impl<S: Send + Sync + 'static> Function<S> {
     /// `event.data.plan == "pro" ? 120 : 0`; what is no number counts as 0.
     pub fn priority(mut self, seconds: &str) -> Self {
         self.options.priority = Some(seconds.to_owned());
+        self
+    }
+
+    /// Cancels a run when an event of this name comes after it was started: any, unless [`matching`](Self::matching) or
+    /// [`when`](Self::when) say which. At most five names; default none.
+    pub fn cancel_on(mut self, event: &str) -> Self {
+        match event.parse() {
+            Ok(event) => {
+                let cancel = CancelOn { event, matching: None, r#if: None, within_ms: None };
+                self.options.cancel_on.push(cancel);
+            }
+            Err(error) => self.misplaced.push(error.to_string()),
+        }
+        self.last = Subject::CancelOn;
+        self
+    }
+
+    /// Lets only those events cancel a run in which this field, such as `data.order`, equals that of the event that started
+    /// the run. A run whose event has no such field is cancelled by none.
+    pub fn matching(self, field: &str) -> Self {
+        self.of_cancel("matching", |cancel| cancel.matching = Some(field.to_owned()))
+    }
+
+    /// Lets events cancel a run only for this long after it was started; default as long as it is there, at most 366 days.
+    pub fn within(self, time: Duration) -> Self {
+        self.of_cancel("within", |cancel| cancel.within_ms = Some(millis(time)))
+    }
+
+    pub(super) fn of_cancel(mut self, what: &str, change: impl FnOnce(&mut CancelOn)) -> Self {
+        match self.options.cancel_on.last_mut() {
+            Some(cancel) if self.last == Subject::CancelOn => change(cancel),
+            _ => self.misplaced.push(format!("says {what}, and no cancel_on before it")),
+        }
+        self
+    }
+
+    /// Cancels a run that has not ended this long after it was due to start, whether it executes, sleeps or waits; default
+    /// never.
+    pub fn finish_timeout(mut self, timeout: Duration) -> Self {
+        self.options.finish_timeout_ms = Some(millis(timeout));
         self
     }
 

@@ -2,8 +2,13 @@
 
 use std::collections::{HashMap, HashSet};
 
-use ergate_client::{Client, Error, KeptWait};
-use ergate_shared::{EventName, JobId, QueueName, WaitRef, run::Resolution, script, wait::terms};
+use ergate_client::{Client, Delivered, Error, KeptWait};
+use ergate_shared::{
+    EventName, JobId, QueueName, WaitRef,
+    run::Resolution,
+    script,
+    wait::{CANCELS, terms},
+};
 use futures_util::{StreamExt as _, stream};
 
 use super::routing::Arrived;
@@ -28,6 +33,8 @@ const MOST_NAMES: usize = 10_000;
 #[derive(Debug, Default)]
 pub(super) struct Resumed {
     pub(super) runs: Vec<(QueueName, JobId)>,
+    /// Those that it cancels.
+    pub(super) cancelled: Vec<(QueueName, JobId)>,
     /// Whether a condition is in a language this build does not know.
     pub(super) is_beyond_us: bool,
 }
@@ -225,7 +232,12 @@ async fn end_waits(
     let deliveries: Vec<_> = met
         .iter()
         .map(|(place, wait)| async move {
-            let resolution = Resolution::Event(arrived[*place].record.clone());
+            let event = &arrived[*place].record;
+            if wait.entry == CANCELS {
+                let is_there = client.cancel_by_event(&wait.queue, &wait.run, event).await?;
+                return Ok(if is_there { Delivered::Done } else { Delivered::Gone });
+            }
+            let resolution = Resolution::Event(event.clone());
             client.deliver(&wait.queue, &wait.run, wait.entry, resolution).await
         })
         .collect();
@@ -235,9 +247,11 @@ async fn end_waits(
     for ((place, wait), delivered) in met.into_iter().zip(delivered) {
         match delivered {
             Ok(done) => {
-                if done == ergate_client::Delivered::Done {
+                if done == Delivered::Done {
                     let run = (wait.queue.clone(), wait.run.clone());
-                    outcomes.entry(place).or_default().runs.push(run);
+                    let outcome = outcomes.entry(place).or_default();
+                    let runs = if wait.entry == CANCELS { &mut outcome.cancelled } else { &mut outcome.runs };
+                    runs.push(run);
                 }
                 ended.push(wait);
             }

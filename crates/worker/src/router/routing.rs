@@ -108,9 +108,10 @@ impl Routing {
             }
         }
         for (place, resumed) in resumed?.into_iter().enumerate() {
-            let Resumed { runs, is_beyond_us } = resumed;
+            let Resumed { runs, cancelled, is_beyond_us } = resumed;
             beyond_us[place] |= is_beyond_us;
             outcomes[place].resumed_count = runs.len() as u64;
+            outcomes[place].cancelled = cancelled.into_iter().take(NAMED).collect();
             outcomes[place].resumed = runs.into_iter().take(NAMED).collect();
         }
         let now = self.client.redis().now_ms();

@@ -3,9 +3,13 @@
 use std::sync::Arc;
 
 use ergate_client::{Client, EnqueueAll, Error, StartedRun};
-use ergate_shared::{FunctionName, FunctionSpec, JobId, RunInput, function::StartRules};
+use ergate_shared::{EventRecord, FunctionName, FunctionSpec, JobId, RunInput, function::StartRules};
+use futures_util::{StreamExt as _, stream};
 
 use super::routing::Arrived;
+
+/// Waits for events that cancel a run, kept at the same time.
+const AT_ONCE: usize = 64;
 
 /// Runs of one function, in the order in which they are to start.
 pub(super) struct Starts {
@@ -43,19 +47,52 @@ async fn start(
     owned_until: u64,
 ) -> Result<Vec<Outcome>, Error> {
     let spec = &starts.spec;
+    let found = watch_for_cancels(client, arrived, starts).await?;
     let jobs: EnqueueAll = starts
         .runs
         .iter()
         .map(|start| {
-            let event = arrived[start.place].record.clone();
-            let input = RunInput { version: spec.version, ..RunInput::of(event) };
-            client.start_by(spec, start.rules.clone(), &input).id(start.run.as_str()).routed(owned_until)
+            let event = &arrived[start.place];
+            let input = RunInput { version: spec.version, ..RunInput::of(event.record.clone()) };
+            let enqueue = client.start_by(spec, start.rules.clone(), &input, event.entry.came);
+            enqueue.id(start.run.as_str()).routed(owned_until)
         })
         .collect();
     let receipts = jobs.await?;
-    let outcomes = starts.runs.iter().zip(receipts).map(|(start, receipt)| {
+    for (start, event) in found {
+        client.cancel_by_event(&spec.queue(), &start.run, &event).await?;
+    }
+    let mut outcomes = Vec::with_capacity(receipts.len());
+    for (start, receipt) in starts.runs.iter().zip(receipts) {
         let run = StartedRun { function: spec.name.clone(), run: receipt.id };
-        (start.place, if receipt.dropped { Err(run.function) } else { Ok(run) })
-    });
-    Ok(outcomes.collect())
+        if receipt.dropped {
+            client.let_no_events_cancel(&spec.queue(), &start.run, &start.rules.cancels).await;
+        }
+        outcomes.push((start.place, if receipt.dropped { Err(run.function) } else { Ok(run) }));
+    }
+    Ok(outcomes)
+}
+
+/// Keeps the waits for events that cancel the runs, before the runs themselves. One that came already is returned.
+async fn watch_for_cancels<'a>(
+    client: &Client,
+    arrived: &[Arrived<'_>],
+    starts: &'a Starts,
+) -> Result<Vec<(&'a Start, EventRecord)>, Error> {
+    // The event of a run that is put off may become another: the worker that begins it sees to it.
+    if starts.spec.options.cancel_on.is_empty() || starts.spec.options.debounce.is_some() {
+        return Ok(Vec::new());
+    }
+    let queue = starts.spec.queue();
+    let mut waits = Vec::with_capacity(starts.runs.len());
+    for start in &starts.runs {
+        let since = arrived[start.place].entry.came;
+        waits.push(client.let_events_cancel(&queue, &start.run, &start.rules.cancels, since));
+    }
+    let answers: Vec<_> = stream::iter(waits).buffered(AT_ONCE).collect().await;
+    let mut found = Vec::new();
+    for (start, answer) in starts.runs.iter().zip(answers) {
+        found.extend(answer?.map(|event| (start, event)));
+    }
+    Ok(found)
 }

@@ -12,7 +12,7 @@ use ergate_shared::{
     run::{Entry, Journal, LARGEST_JOURNAL, MOST_STEPS, Op, Resolution},
 };
 
-use super::{Recorded, Store, Write};
+use super::{Instead, Recorded, Store, Write};
 use crate::{Failure, failure::Course};
 
 /// What a function declares for its steps.
@@ -252,6 +252,15 @@ impl Shared {
         }
         let due = state.pending.values().min()?;
         Some((*due, state.journal.len()))
+    }
+
+    /// Whether a test wants the run to stop before this step; then it ends.
+    pub(crate) fn stops_before(&self, step: &str) -> bool {
+        let stops = matches!(self.store.instead(step), Some(Instead::Stop));
+        if stops {
+            self.end(Failure::cancel("stopped here"));
+        }
+        stops
     }
 
     /// Counts a body as running for as long as the guard lives.

@@ -61,6 +61,9 @@ impl Future for Sleep {
 async fn sleep(shared: &Arc<Shared>, step: &str, until: u64) {
     let standing = match shared.standing(step) {
         (_, Standing::Fresh) => {
+            if shared.stops_before(step) {
+                return std::future::pending().await;
+            }
             let length = Duration::from_millis(until.saturating_sub(shared.store.now_ms()));
             if length > LONGEST_SLEEP {
                 shared.end(Failure::fatal(format!(

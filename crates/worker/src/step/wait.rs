@@ -134,6 +134,9 @@ async fn wait(
 ) -> Result<Option<EventRecord>, StepError> {
     let (mut number, mut standing) = shared.standing(&step);
     if matches!(standing, Standing::Fresh) {
+        if shared.stops_before(&step) {
+            return std::future::pending().await;
+        }
         let op = match begin(&shared, &name, condition, within, back) {
             Ok(op) => op,
             Err(problem) => {

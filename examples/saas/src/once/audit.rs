@@ -33,7 +33,13 @@ pub(crate) async fn audit(
     kills: &[Kill],
     took: Duration,
 ) -> anyhow::Result<Findings> {
-    let mut findings = Findings { rows: Vec::new(), problems: Vec::new(), kills: kills.len(), took };
+    let mut findings = Findings {
+        rows: Vec::new(),
+        problems: Vec::new(),
+        kills: kills.len(),
+        slowest: Duration::ZERO,
+        took,
+    };
     let mut of_run: HashMap<&str, Vec<&Line>> = HashMap::new();
     for line in ledger {
         of_run.entry(&line.run).or_default().push(line);
@@ -44,7 +50,9 @@ pub(crate) async fn audit(
         let mut problems = Vec::new();
         check_end(played, &view, places, &mut problems);
         check_journal(played, &journal, &mut problems);
-        let again = check_bodies(&played.scene.bodies().collect::<Vec<_>>(), &lines, kills, &mut problems);
+        let bodies: Vec<_> = played.scene.bodies().collect();
+        let (again, slowest) = check_bodies(&bodies, &lines, kills, &mut problems);
+        findings.slowest = findings.slowest.max(slowest);
         findings.rows.push(Row {
             function: played.scene.function,
             what: played.scene.what,
@@ -103,8 +111,14 @@ fn check_journal(played: &Played, journal: &Journal, problems: &mut Vec<String>)
     }
 }
 
-/// Each body once, in order; again only if its worker was killed before Ergate heard of it. Returns how many ran again.
-fn check_bodies(bodies: &[&str], lines: &[&Line], kills: &[Kill], problems: &mut Vec<String>) -> usize {
+/// Each body once, in order; again only if its worker was killed before Ergate heard of it. Returns how many ran again, and
+/// the longest from a kill to that.
+fn check_bodies(
+    bodies: &[&str],
+    lines: &[&Line],
+    kills: &[Kill],
+    problems: &mut Vec<String>,
+) -> (usize, Duration) {
     let mut order = Vec::new();
     for line in lines.iter().filter(|line| line.what == Moment::Began) {
         if order.last() != Some(&line.step.as_str()) {
@@ -114,7 +128,7 @@ fn check_bodies(bodies: &[&str], lines: &[&Line], kills: &[Kill], problems: &mut
     if order != bodies {
         problems.push(format!("its bodies ran in the order {order:?}, not {bodies:?}"));
     }
-    let mut again = 0;
+    let (mut again, mut slowest) = (0, Duration::ZERO);
     for &body in bodies {
         let begun: Vec<_> =
             lines.iter().filter(|line| line.step == body && line.what == Moment::Began).collect();
@@ -123,12 +137,15 @@ fn check_bodies(bodies: &[&str], lines: &[&Line], kills: &[Kill], problems: &mut
         if !lines.iter().any(|line| line.step == body && line.pid == last.pid && line.what != Moment::Began) {
             problems.push(format!("step {body} is in the journal and its body never came to its end"));
         }
-        for line in before {
-            let was_killed = kills.iter().any(|kill| kill.pid == line.pid && kill.at >= line.at);
+        for (line, next) in before.iter().zip(&begun[1..]) {
+            let kill = kills.iter().find(|kill| kill.pid == line.pid && kill.at >= line.at);
+            if let Some(kill) = kill {
+                slowest = slowest.max(Duration::try_from(next.at - kill.at).unwrap_or_default());
+            }
             // What the same worker did later in this run it did after the journal had this step.
             let went_on =
                 lines.iter().any(|later| later.pid == line.pid && later.at > line.at && later.step != body);
-            if !was_killed || went_on {
+            if kill.is_none() || went_on {
                 problems.push(format!(
                     "step {body} ran again though worker {} was not killed between effect and record",
                     line.pid
@@ -136,7 +153,7 @@ fn check_bodies(bodies: &[&str], lines: &[&Line], kills: &[Kill], problems: &mut
             }
         }
     }
-    again
+    (again, slowest)
 }
 
 /// Mails, files and rows: no more and no fewer than foreseen.
@@ -199,11 +216,12 @@ mod tests {
         lines.iter().map(line).collect()
     }
 
-    fn check(lines: &[(&str, u32, i64, Moment)], kills: &[(u32, i64)]) -> (usize, Vec<String>) {
+    fn check(lines: &[(&str, u32, i64, Moment)], kills: &[(u32, i64)]) -> ((usize, Duration), Vec<String>) {
         let (lines, mut problems) = (ledger(lines), Vec::new());
         let kill = |&(pid, at): &(u32, i64)| Kill { pid, at: Timestamp::from_second(at).unwrap() };
         let kills: Vec<_> = kills.iter().map(kill).collect();
-        let again = check_bodies(&["a", "b"], &lines.iter().collect::<Vec<_>>(), &kills, &mut problems);
+        let lines: Vec<_> = lines.iter().collect();
+        let again = check_bodies(&["a", "b"], &lines, &kills, &mut problems);
         (again, problems)
     }
 
@@ -227,7 +245,7 @@ mod tests {
             ("b", 2, 8, Worked),
         ];
 
-        assert_eq!(check(&twice, &[(1, 3)]), (1, Vec::new()));
+        assert_eq!(check(&twice, &[(1, 3)]), ((1, Duration::from_secs(2)), Vec::new()));
         assert_eq!(check(&twice, &[]).1.len(), 1, "nobody was killed");
         assert_eq!(check(&twice, &[(1, 0)]).1.len(), 1, "it was killed before");
         let problems = check(&went_on, &[(1, 4)]).1;

@@ -13,6 +13,8 @@ pub(crate) struct Findings {
     pub(crate) rows: Vec<Row>,
     pub(crate) problems: Vec<String>,
     pub(crate) kills: usize,
+    /// The longest from a kill until a body it had cut off ran again.
+    pub(crate) slowest: Duration,
     pub(crate) took: Duration,
 }
 

@@ -22,8 +22,10 @@ use crate::{app::Places, functions::SCHEDULED, ledger::Ledger, partners::Server,
 
 /// As many as a machine for trying things has cores.
 const WORKERS: usize = 2;
-/// Short where workers are killed, so that what they held is soon given to another.
-const LEASE: Duration = Duration::from_secs(2);
+/// As a deployment has it.
+const LEASE: Duration = Duration::from_secs(15);
+/// Where workers are killed, so that what they held is soon given to another; but long enough for a machine that stutters.
+const SHORT_LEASE: Duration = Duration::from_secs(3);
 
 /// A run of the demonstration, in a folder and a namespace of its own: nothing of yours is touched.
 #[derive(Debug)]
@@ -61,8 +63,8 @@ impl Round {
         app.database.seed(Timestamp::now()).await?;
         refuses_what_lacks_a_field(&client).await?;
 
-        let setting =
-            Setting { lease: LEASE, sleep_factor: self.sleep_factor, partners: partners.url.clone() };
+        let lease = if self.seed.is_some() { SHORT_LEASE } else { LEASE };
+        let setting = Setting { lease, sleep_factor: self.sleep_factor, partners: partners.url.clone() };
         let mut fleet = Fleet::start(&self.places, setting, WORKERS)?;
         self.until("the workers are listed", async || Ok(fleet.are_listed(&client).await?.then_some(())))
             .await?;

@@ -12,7 +12,7 @@ use ergate_shared::{
 use super::Finding;
 
 /// What clients and workers send besides the scripts.
-const OUTSIDE_SCRIPTS: [&str; 19] = [
+const OUTSIDE_SCRIPTS: [&str; 22] = [
     "BLPOP",
     "EVAL",
     "EVALSHA",
@@ -31,6 +31,9 @@ const OUTSIDE_SCRIPTS: [&str; 19] = [
     "SET",
     "SMEMBERS",
     "SUBSCRIBE",
+    "XDEL",
+    "XRANGE",
+    "XREADGROUP",
     "ZREM",
 ];
 /// `return 1`, which `EVAL` has the server remember.
