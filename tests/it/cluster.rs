@@ -35,7 +35,8 @@ const MODULES: [&str; 21] = [
 ];
 
 /// Tests that look into their one server besides.
-const ONE_SERVER: [&str; 21] = [
+const ONE_SERVER: [&str; 22] = [
+    "options::versions::an_event_that_started_a_run_of_one_version_starts_none_of_a_newer_one",
     "runs::invoking::a_start_whose_reply_was_lost_is_not_made_twice",
     "runs::invoking::a_result_whose_delivery_was_lost_is_delivered_once",
     "options::gates::a_router_that_dies_loses_and_doubles_no_event_of_a_batch",

@@ -91,7 +91,10 @@ impl Client {
     }
 
     async fn tell_functions(&self, queue: &QueueName, told: &[Told]) -> Result<(), Error> {
-        let Some(function) = FunctionName::of_queue(queue) else { return Ok(()) };
+        // Who is started by the end of a function does not care which version it was.
+        let Some(function) = FunctionName::of_queue(queue).map(|function| function.base()) else {
+            return Ok(());
+        };
         let mut events = Vec::new();
         let mut finished = None;
         for end in told {

@@ -1,6 +1,6 @@
 //! The registry of functions: what workers declare, what routers, servers and tools read.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use ergate_shared::{EventName, FunctionName, FunctionSpec, JobId, QueueName, key::QueueKey, script};
 
@@ -10,13 +10,22 @@ mod view;
 
 pub use view::FunctionView;
 
+/// After how long without a word a version of a function counts as run by nobody.
+const SILENT_AFTER: Duration = Duration::from_secs(60);
+
 impl Client {
     /// Declares functions, so that events start them. It survives restarts; repeating it changes nothing.
+    ///
+    /// Other versions of them that nobody has declared for a minute are taken off, so that events go to those that somebody
+    /// can run.
     ///
     /// # Errors
     /// Errors of the connection.
     pub async fn declare(&self, functions: &[FunctionSpec]) -> Result<(), Error> {
-        let mut call = script::REGISTRY_DECLARE.on_registry(self.registry_keys());
+        let mut call = script::REGISTRY_DECLARE
+            .on_registry(self.registry_keys())
+            .arg("")
+            .number(SILENT_AFTER.as_millis() as i128);
         for function in functions {
             call.push(function.name.as_str());
             call.push(serde_json::to_vec(function).expect("a declaration is JSON"));
@@ -24,7 +33,7 @@ impl Client {
         self.redis().run::<u64>(&call).await.map(drop)
     }
 
-    /// The functions that were declared, by name. What a later release declared and this one cannot read is left out.
+    /// The functions that were declared, by name, each version apart. What a later release declared and this one cannot read is left out.
     ///
     /// # Errors
     /// Errors of the connection.

@@ -32,12 +32,12 @@ impl KnownFunctions {
         let mut read = self.read.lock().await;
         if let Some((at, known)) = &*read
             && at.elapsed() < KNOWN_FOR
-            && let Some(spec) = known.get(name)
+            && let Some(spec) = newest(known, name)
         {
             return Ok(Some(spec.clone()));
         }
         let known: Functions = Arc::new(client.functions().await?);
-        let spec = known.get(name).cloned();
+        let spec = newest(&known, name).cloned();
         *read = Some((Instant::now(), known));
         Ok(spec)
     }
@@ -60,6 +60,17 @@ pub(crate) struct StartOptions {
     pub(crate) due_at: Option<u64>,
     /// Whether, if it puts off another, the one that is due later is kept.
     pub(crate) newer: bool,
+}
+
+/// The version of a function that new runs get: the one that is named, else the highest.
+fn newest<'a>(
+    known: &'a BTreeMap<FunctionName, FunctionSpec>,
+    name: &FunctionName,
+) -> Option<&'a FunctionSpec> {
+    if name.has_version() {
+        return known.get(name);
+    }
+    known.values().filter(|spec| spec.name.base() == *name).max_by_key(|spec| spec.version)
 }
 
 impl Client {

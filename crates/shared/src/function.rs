@@ -22,7 +22,7 @@ pub use tick::{EventOrTick, Tick};
 /// A function as it is declared: what it is called and what starts it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct FunctionSpec {
-    /// Its name.
+    /// Its name, with the version if that is not the first.
     pub name: FunctionName,
     /// The version of its code; default 1.
     #[serde(default = "one")]
@@ -86,15 +86,16 @@ pub const QUEUE_PREFIX: &str = "fn/";
 pub const LONGEST_FUNCTION_NAME: usize = crate::name::LONGEST_NAME - QUEUE_PREFIX.len();
 
 impl FunctionName {
-    /// The name its runs have as jobs.
+    /// The name its runs have as jobs, the same for every version.
     ///
     /// # Panics
     /// Never: names of functions and jobs have the same rules.
     pub fn job(&self) -> JobName {
-        JobName::new(self.as_str().to_owned()).expect("names of functions and jobs have the same rules")
+        JobName::new(self.base().as_str().to_owned())
+            .expect("names of functions and jobs have the same rules")
     }
 
-    /// The function a queue belongs to, `None` for a queue of plain jobs.
+    /// The function, or the version of one, that a queue belongs to, `None` for a queue of plain jobs.
     pub fn of_queue(queue: &QueueName) -> Option<Self> {
         Self::new(queue.as_str().strip_prefix(QUEUE_PREFIX)?.to_owned()).ok()
     }

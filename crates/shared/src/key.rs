@@ -149,6 +149,8 @@ pub struct RegistryKeys {
     pub format: String,
     /// Hash: function → what it is, as JSON.
     pub functions: String,
+    /// Sorted set: functions by when a worker last declared them.
+    pub functions_declared: String,
     /// String: a number that grows whenever `functions` changes.
     pub functions_version: String,
     /// Hash: event name → when it was last routed or waited for by a process that had not seen it before.
@@ -167,6 +169,7 @@ impl RegistryKeys {
             epoch: key("epoch"),
             format: key("format"),
             functions: key("functions"),
+            functions_declared: key("functions_declared"),
             functions_version: key("functions_version"),
             event_names: key("event_names"),
         }
@@ -181,6 +184,7 @@ impl RegistryKeys {
             "orders" => &self.orders,
             "epoch" => &self.epoch,
             "functions" => &self.functions,
+            "functions_declared" => &self.functions_declared,
             "functions_version" => &self.functions_version,
             "event_names" => &self.event_names,
             _ => &self.format,

@@ -9,6 +9,14 @@ use crate::Error;
 /// The longest name, in bytes.
 pub const LONGEST_NAME: usize = 128;
 
+/// What comes between the name of a function and its version, if that is not the first: `onboard@2`.
+const VERSION_MARK: char = '@';
+
+/// Functions may, and the queues of their runs.
+fn may_have_version(what: &str) -> bool {
+    matches!(what, "function name" | "queue name")
+}
+
 fn check(what: &'static str, value: &str) -> Result<(), Error> {
     let problem = if value.is_empty() {
         Some("is empty".to_owned())
@@ -17,7 +25,10 @@ fn check(what: &'static str, value: &str) -> Result<(), Error> {
     } else {
         value
             .chars()
-            .find(|c| !(c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '/' | ':')))
+            .find(|c| {
+                let is_plain = c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '/' | ':');
+                !(is_plain || *c == VERSION_MARK && may_have_version(what))
+            })
             .map(|c| format!("has the character {c:?}; letters, digits and - _ . / : are allowed"))
     };
     match problem {
@@ -99,7 +110,7 @@ names! {
     JobName = "job name";
     /// The name of an event, such as `app/user.created`; those that begin with `ergate/` or `inngest/` are Ergate's own.
     EventName = "event name";
-    /// The name of a durable function, such as `onboard`.
+    /// The name of a durable function, such as `onboard`; of version 2 of it `onboard@2`.
     FunctionName = "function name";
     /// The name of a key that limits are kept by, such as `account`.
     KeyName = "key name";
@@ -117,6 +128,31 @@ impl EventName {
 }
 
 impl FunctionName {
+    /// The name without a version.
+    #[must_use]
+    pub fn base(&self) -> Self {
+        match self.0.split_once(VERSION_MARK) {
+            Some((base, _)) => Self(Cow::Owned(base.to_owned())),
+            None => self.clone(),
+        }
+    }
+
+    /// The name of this version; that of version 1 is the name itself.
+    ///
+    /// # Errors
+    /// [`Error::Name`] if it is longer than a name may be.
+    pub fn of_version(&self, version: u32) -> Result<Self, Error> {
+        match version {
+            1 => Ok(self.base()),
+            _ => Self::new(format!("{}{VERSION_MARK}{version}", self.base())),
+        }
+    }
+
+    /// Whether it names a version other than the first.
+    pub fn has_version(&self) -> bool {
+        self.0.contains(VERSION_MARK)
+    }
+
     /// The queue whose jobs are the function's runs.
     pub fn queue(&self) -> QueueName {
         QueueName(Cow::Owned(format!("fn/{self}")))
@@ -141,6 +177,17 @@ mod tests {
             error,
             "queue name \"a b\" has the character ' '; letters, digits and - _ . / : are allowed"
         );
+    }
+
+    #[test]
+    fn a_later_version_of_a_function_has_a_name_and_a_queue_of_its_own() {
+        let onboard = FunctionName::new("onboard").unwrap();
+
+        let second = onboard.of_version(2).unwrap();
+
+        assert_eq!((second.as_str(), second.queue().as_str()), ("onboard@2", "fn/onboard@2"));
+        assert_eq!((second.base(), second.of_version(1).unwrap()), (onboard.clone(), onboard));
+        assert!(EventName::new("a@2").is_err() && KeyName::new("a@2").is_err());
     }
 
     #[test]

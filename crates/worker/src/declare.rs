@@ -1,5 +1,7 @@
 //! Tells Redis which functions there are, and keeps the limits of their queues as they are declared.
 //!
+//! It is said again now and then, so that versions that nobody has any more are known: see `registry/declare`.
+//!
 //! A limit that code declares is set whenever a worker starts, so it goes before what was set by hand. One that was declared
 //! and is no more is cleared; all others are left alone. Limits come before the declaration: who dies in between has changed
 //! nothing that the next to start would not change too, as the declaration from before still says what is to be cleared.
@@ -12,8 +14,10 @@ use ergate_shared::{
     function::{FunctionOptions, THROTTLE, concurrency_key},
 };
 
-/// How often it is looked whether functions must be declared again.
+/// How often it is looked whether all must be set again, and every how many looks functions are declared anyway: three words
+/// that were missed make no version look as if nobody had it.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
+const DECLARE_EVERY: u32 = 3;
 /// How soon what failed is tried again.
 const AGAIN: Duration = Duration::from_millis(500);
 
@@ -33,12 +37,18 @@ pub(crate) async fn declare(client: &Client, specs: &[FunctionSpec]) -> u64 {
     }
 }
 
-/// Declares them again after every new connection, as it may lead to new data.
+/// Declares them again now and then, and with their limits after every new connection, as it may lead to new data.
 pub(crate) async fn keep_declared(client: Client, specs: Vec<FunctionSpec>, mut generation: u64) {
+    let mut looks = 0_u32;
     loop {
         tokio::time::sleep(LOOK_EVERY).await;
+        looks = looks.wrapping_add(1);
         if client.redis().generation() != generation {
             generation = declare(&client, &specs).await;
+        } else if looks.is_multiple_of(DECLARE_EVERY)
+            && let Err(error) = client.declare(&specs).await
+        {
+            tracing::debug!(%error, "functions are declared again soon");
         }
     }
 }

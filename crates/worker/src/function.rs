@@ -66,6 +66,7 @@ pub struct Function<S = ()> {
     step_timeout: Option<Duration>,
     on_exhausted: OnExhausted,
     slots: usize,
+    version: u32,
     options: FunctionOptions,
     /// What was said last, so that more can be said of it.
     last: Subject,
@@ -100,6 +101,7 @@ impl<S: Send + Sync + 'static> Function<S> {
             step_timeout: None,
             on_exhausted: OnExhausted::DeadLetter,
             slots: SLOTS,
+            version: 1,
             options: FunctionOptions::default(),
             last: Subject::default(),
             misplaced: Vec::new(),
@@ -202,9 +204,23 @@ impl<S: Send + Sync + 'static> Function<S> {
         self
     }
 
+    /// Sets the version of its code; default 1. Versions are side by side: each has its own runs, in a queue of its own, and
+    /// limits of its own. New runs are of the highest version that some worker has.
+    ///
+    /// Give code that cannot replay what runs under way have done a version of its own, and a worker both of them until these
+    /// have ended. Runs of a version that no worker has wait for one that has it.
+    pub fn version(mut self, version: u32) -> Self {
+        if version == 0 {
+            self.misplaced.push("has version 0; the first is 1".to_owned());
+        }
+        self.version = version;
+        self
+    }
+
     /// What Redis is told of it.
     pub(crate) fn spec(&self) -> Result<FunctionSpec, ergate_shared::Error> {
-        let mut spec = FunctionSpec::new(FunctionName::new(self.name.clone())?);
+        let mut spec = FunctionSpec::new(FunctionName::new(self.full_name())?);
+        spec.version = self.version;
         spec.options = self.options.clone();
         let spec = self.crons.iter().try_fold(spec, |spec, cron| {
             let (cron, zone) = Cron::with_zone(cron)?;
@@ -224,14 +240,16 @@ impl<S: Send + Sync + 'static> Function<S> {
         let of_options = self.misplaced.iter().cloned().chain(self.options.problems());
         let mut problems: Vec<_> =
             of_options.map(|problem| format!("function {}: {problem}", self.name)).collect();
+        let name = self.full_name();
         if let Err(error) = self.spec() {
             problems.push(error.to_string());
-        } else if self.name.len() > LONGEST_FUNCTION_NAME {
+        } else if name.len() > LONGEST_FUNCTION_NAME {
             problems.push(format!(
-                "function name {} has {} bytes, the most is {LONGEST_FUNCTION_NAME}",
-                self.name,
-                self.name.len()
+                "function name {name} has {} bytes, the most is {LONGEST_FUNCTION_NAME}",
+                name.len()
             ));
+        } else if self.name.contains('@') {
+            problems.push(format!("function name {name} has an @; say .version(n) instead"));
         }
         if self.timeout.is_zero() || self.step_timeout.is_some_and(|timeout| timeout.is_zero()) {
             problems
@@ -242,6 +260,11 @@ impl<S: Send + Sync + 'static> Function<S> {
 
     pub(crate) fn name(&self) -> &str {
         &self.name
+    }
+
+    /// The name with the version, if that is not the first.
+    pub(crate) fn full_name(&self) -> String {
+        if self.version > 1 { format!("{}@{}", self.name, self.version) } else { self.name.clone() }
     }
 
     pub(crate) fn slot_count(&self) -> usize {

@@ -232,7 +232,7 @@ impl Lane {
         let (now, due, taken, _): Reply = self.client.redis().run(&call).await?;
         self.client.redis().saw_time(now);
         let entries = taken.into_iter().filter_map(|raw| Entry::read(place, raw)).collect();
-        Ok((due.parse().ok(), Batch::new(entries, sent_at, self.owned_for())))
+        Ok((due.parse().ok(), Batch::new(entries, sent_at, self.owned_for()).taken_over()))
     }
 
     fn instant(&self, due: u64) -> Instant {

@@ -186,7 +186,7 @@ impl<S: Send + Sync + 'static> Worker<S> {
         }
         self.problems.extend(function.problems());
         self.specs.extend(function.spec());
-        let (name, slots) = (function.name().to_owned(), function.slot_count());
+        let (name, slots) = (function.full_name(), function.slot_count());
         let queue = format!("{QUEUE_PREFIX}{name}");
         if self.functions.insert(queue.clone(), function.into_route(&self.state)).is_some() {
             self.problems.push(format!("function {name} is given twice"));
@@ -348,7 +348,7 @@ impl<S: Send + Sync + 'static> Worker<S> {
         let mut functions: HashMap<String, Arc<Routes>> = std::mem::take(&mut self.functions)
             .into_iter()
             .map(|(queue, route)| {
-                let name = queue[QUEUE_PREFIX.len()..].to_owned();
+                let name = queue[QUEUE_PREFIX.len()..].split('@').next().unwrap_or_default().to_owned();
                 (queue, Arc::new(Routes::from([(name, Arc::new(route))])))
             })
             .collect();

@@ -33,6 +33,8 @@ pub(super) struct Batch {
     pub(super) entries: Vec<Entry>,
     /// Until when, in ms since the epoch by Redis' clock.
     pub(super) owned_until: u64,
+    /// Whether another router may have routed some of it already.
+    pub(super) is_taken_over: bool,
 }
 
 #[derive(Debug)]
@@ -62,7 +64,13 @@ impl Batch {
     /// Of entries that were handed to this router by a call sent at `sent_at`: not before that, nor before they were added.
     pub(super) fn new(entries: Vec<Entry>, sent_at: u64, owned_for: Duration) -> Self {
         let newest = entries.iter().map(|entry| entry.came).max().unwrap_or(0);
-        Self { entries, owned_until: newest.max(sent_at) + owned_for.as_millis() as u64 }
+        let owned_until = newest.max(sent_at) + owned_for.as_millis() as u64;
+        Self { entries, owned_until, is_taken_over: false }
+    }
+
+    /// Of entries that another router left behind.
+    pub(super) fn taken_over(self) -> Self {
+        Self { is_taken_over: true, ..self }
     }
 }
 

@@ -60,13 +60,15 @@ impl Routing {
 
     /// Routes a batch. What cannot be routed stays unacknowledged, and somebody tries again.
     pub(super) async fn route(&mut self, batch: Batch) {
-        let Batch { entries, owned_until } = batch;
-        match self.try_route(&entries, owned_until).await {
+        let Batch { entries, owned_until, is_taken_over } = batch;
+        match self.try_route(&entries, owned_until, is_taken_over).await {
             Ok(()) => {}
             Err(error) if entries.len() > 1 && !error.is_connection() && !matches!(error, Error::Late) => {
                 // One event that cannot be routed must not hold up those it was read with.
                 for entry in entries {
-                    if let Err(error) = self.try_route(std::slice::from_ref(&entry), owned_until).await {
+                    if let Err(error) =
+                        self.try_route(std::slice::from_ref(&entry), owned_until, is_taken_over).await
+                    {
                         tracing::error!(event = ?entry.event, %error, "an event was not routed; it is tried again");
                     }
                 }
@@ -77,7 +79,12 @@ impl Routing {
         }
     }
 
-    async fn try_route(&mut self, entries: &[Entry], owned_until: u64) -> Result<(), Error> {
+    async fn try_route(
+        &mut self,
+        entries: &[Entry],
+        owned_until: u64,
+        is_taken_over: bool,
+    ) -> Result<(), Error> {
         let (arrived, mut done) = self.read(entries).await?;
         let mut starts: BTreeMap<FunctionName, Starts> = BTreeMap::new();
         let mut outcomes: Vec<Started> = Vec::with_capacity(arrived.len());
@@ -88,7 +95,7 @@ impl Routing {
             let sent_at = event.key.time_ms().unwrap_or(event.entry.came);
             outcomes.push(Started { problems: found.problems, ..Started::default() });
             for (function, (spec, rules)) in found.functions {
-                let run = event.record.id.run_id(sent_at, &function);
+                let run = event.record.id.run_id(sent_at, &function.base());
                 let starts = starts.entry(function).or_insert_with(|| Starts { spec, runs: Vec::new() });
                 starts.runs.push(Start { place, run, rules });
             }
@@ -96,6 +103,11 @@ impl Routing {
         for starts in starts.values_mut() {
             // Shards were read one after the other: what came first starts first.
             starts.runs.sort_by_key(|start| (arrived[start.place].entry.came, arrived[start.place].key));
+        }
+        if is_taken_over {
+            for (place, run) in start::leave_to_other_versions(&self.client, starts.values_mut()).await? {
+                outcomes[place].runs.push(run);
+            }
         }
         let (started, resumed) = tokio::join!(
             start::start_all(&self.client, &arrived, starts.values(), owned_until),

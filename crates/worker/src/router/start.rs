@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use ergate_client::{Client, EnqueueAll, Error, StartedRun};
-use ergate_shared::{EventRecord, FunctionName, FunctionSpec, JobId, RunInput, function::StartRules};
+use ergate_shared::{
+    EventRecord, FunctionName, FunctionSpec, JobId, RunInput, function::StartRules, key::QueueKey,
+};
 use futures_util::{StreamExt as _, stream};
 
 use super::routing::Arrived;
@@ -93,6 +95,37 @@ async fn watch_for_cancels<'a>(
     let mut found = Vec::new();
     for (start, answer) in starts.runs.iter().zip(answers) {
         found.extend(answer?.map(|event| (start, event)));
+    }
+    Ok(found)
+}
+
+/// Takes out the runs that a router before this one has started as another version of their function, which has been the
+/// highest then; returns them with the places of their events.
+pub(super) async fn leave_to_other_versions(
+    client: &Client,
+    starts: impl Iterator<Item = &mut Starts>,
+) -> Result<Vec<(usize, StartedRun)>, Error> {
+    let all: Vec<_> = client.queues().await?.iter().filter_map(FunctionName::of_queue).collect();
+    let mut found = Vec::new();
+    for Starts { spec, runs } in starts {
+        for other in all.iter().filter(|other| other.base() == spec.name.base() && **other != spec.name) {
+            let mut look = redis::pipe();
+            for start in runs.iter() {
+                look.zscore(client.keys(&other.queue()).get(QueueKey::routed), start.run.as_str());
+            }
+            let there: Vec<Option<f64>> = match runs.is_empty() {
+                true => Vec::new(),
+                false => client.redis().pipeline("ZSCORE", &look).await?,
+            };
+            let mut there = there.into_iter();
+            runs.retain(|start| {
+                let is_there = there.next().flatten().is_some();
+                if is_there {
+                    found.push((start.place, StartedRun { function: other.clone(), run: start.run.clone() }));
+                }
+                !is_there
+            });
+        }
     }
     Ok(found)
 }

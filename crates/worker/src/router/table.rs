@@ -37,7 +37,11 @@ pub(super) struct Starts {
 impl Table {
     pub(super) fn new(version: u64, functions: &BTreeMap<FunctionName, FunctionSpec>) -> Self {
         let mut table = Self { version, ..Self::default() };
-        for function in functions.values().cloned().map(Arc::new) {
+        let is_newest = |function: &&FunctionSpec| {
+            let base = function.name.base();
+            functions.values().all(|other| other.name.base() != base || other.version <= function.version)
+        };
+        for function in functions.values().filter(is_newest).cloned().map(Arc::new) {
             for trigger in &function.triggers {
                 let Trigger::Event { event, r#if } = trigger else { continue };
                 let rule = Rule { function: Arc::clone(&function), condition: r#if.clone() };
@@ -118,6 +122,7 @@ mod tests {
         let functions = functions.iter().map(|(name, triggers)| {
             let name = FunctionName::new((*name).to_owned()).unwrap();
             let mut spec = FunctionSpec::new(name.clone());
+            spec.version = name.as_str().split_once('@').map_or(1, |(_, version)| version.parse().unwrap());
             for (event, condition) in *triggers {
                 spec = spec.trigger(Trigger::Event {
                     event: event.parse().unwrap(),
@@ -155,6 +160,17 @@ mod tests {
         let table = table(&[("one", &[("app/x", None), ("app/*", None)])]);
 
         assert_eq!(started(&table, "app/x"), ["one"]);
+    }
+
+    #[test]
+    fn the_newest_version_is_started() {
+        let table =
+            table(&[("one", &[("app/x", None)]), ("one@2", &[("app/y", None)]), ("two", &[("app/x", None)])]);
+
+        assert_eq!(
+            (started(&table, "app/x"), started(&table, "app/y")),
+            (vec!["two".to_owned()], vec!["one@2".to_owned()])
+        );
     }
 
     #[test]

@@ -47,6 +47,9 @@ fn page(view: &EventView, clock: Clock) -> String {
             let more = started.resumed_count.saturating_sub(started.resumed.len() as u64);
             let more = (more > 0).then(|| format!("and {} more", output::grouped(more)));
             section(&mut text, "resumed", waited.chain(more));
+            let cancelled = started.cancelled.iter().map(|(queue, run)| format!("{queue} {run}"));
+            section(&mut text, "cancelled", cancelled);
+            section(&mut text, "dropped by options of", started.dropped.iter().map(ToString::to_string));
             section(&mut text, "problems", started.problems.iter().cloned());
         }
     }
