@@ -29,6 +29,12 @@ impl Ledger {
         self.0.lock().unwrap().push(what.into());
     }
 
+    /// The same as the body of a step.
+    async fn record(&self, what: &str) -> Result<()> {
+        self.note(what);
+        Ok(())
+    }
+
     fn all(&self) -> Vec<String> {
         self.0.lock().unwrap().clone()
     }

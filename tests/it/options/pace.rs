@@ -146,7 +146,11 @@ async fn runs_start_at_the_rate_of_their_throttle_over_all_workers() {
     #[derive(Debug, Clone, Default)]
     struct Starts(Arc<Mutex<Vec<Instant>>>);
     async fn start(_: EventRecord, step: Step, State(starts): State<Starts>) -> Result<()> {
-        step.run("begin", async { Ok::<_, Failure>(starts.0.lock().unwrap().push(Instant::now())) }).await?;
+        let note = async {
+            starts.0.lock().unwrap().push(Instant::now());
+            Ok::<_, Failure>(())
+        };
+        step.run("begin", note).await?;
         step.sleep("pause", Duration::from_millis(5)).await;
         Ok(())
     }

@@ -7,13 +7,13 @@ use super::*;
 use crate::support::{DEADLINE, Proxy};
 
 async fn first(_: EventRecord, step: Step, State(ledger): State<Ledger>) -> Result<u32> {
-    step.run("begin", async { Ok::<_, Failure>(ledger.note("first began")) }).await?;
+    step.run("begin", ledger.record("first began")).await?;
     step.sleep("pause", Duration::from_millis(300)).await;
     Ok(1)
 }
 
 async fn second(_: EventRecord, step: Step, State(ledger): State<Ledger>) -> Result<u32> {
-    step.run("start", async { Ok::<_, Failure>(ledger.note("second began")) }).await?;
+    step.run("start", ledger.record("second began")).await?;
     Ok(2)
 }
 
