@@ -258,6 +258,7 @@ impl<S: Send + Sync + 'static> Function<S> {
         problems
     }
 
+    #[cfg(feature = "testing")]
     pub(crate) fn name(&self) -> &str {
         &self.name
     }
