@@ -7,11 +7,11 @@
 -- replies: {per run: {code, entries there were before, {those of them that the worker did not know},
 --          {per entry: its number, or 0 for one whose open entry was closed by somebody else}}}
 --          code: ok | lost (the lease is)
--- cost: O(entries), and those the worker did not know
+-- cost: O(entries), and those the worker did not know; few commands however many runs
 -- holds: a run that moved to another worker cannot be written by the old one; repeated with '1', nothing is written twice;
 --        an open entry is closed once; a run that goes on has no failures or crashes against it any more.
 
-local FIRST, RUN_FIELDS, ENTRY_FIELDS = 1, 5, 3
+local FIRST, RUN_FIELDS, ENTRY_FIELDS, MOST_WRITTEN = 1, 5, 3, 4000
 
 write_despite_full_memory()
 
@@ -29,16 +29,48 @@ local function unknown_entries(run, known, count)
   return texts, places
 end
 
-local replies = {}
+-- Where each run's part of ARGV begins, and what Redis knows of the runs: read at once.
+local parts, runs = {}, {}
 local at = FIRST
 while at <= #ARGV do
-  local run, token, known, again = ARGV[at], ARGV[at + 1], tonumber(ARGV[at + 2]), ARGV[at + 3] == '1'
-  local first = at + RUN_FIELDS
-  local last = first + ENTRY_FIELDS * ARGV[at + 4] - 1
-  if call('HGET', leased, run) ~= token then
-    replies[#replies + 1] = { 'lost', 0, {}, {} }
+  parts[#parts + 1], runs[#runs + 1] = at, ARGV[at]
+  at = at + RUN_FIELDS + ENTRY_FIELDS * ARGV[at + 4]
+end
+local tokens, known_counts, counts = call('HMGET', leased, unpack(runs)), call('HMGET', steps, unpack(runs)), {}
+for i, run in ipairs(runs) do
+  counts[run] = tonumber(known_counts[i] or 0)
+end
+
+-- Written at once, in pieces that fit on Lua's stack.
+local written, gone_on = {}, {}
+local function keep_written()
+  if #written > 0 then
+    call('HSET', journal, unpack(written))
+    written = {}
+  end
+end
+
+local function append(run, number, text, opens)
+  local field = run .. '.' .. number
+  written[#written + 1], written[#written + 2] = field, text
+  if opens then
+    written[#written + 1], written[#written + 2] = field .. '.open', ''
+  end
+  if #written >= MOST_WRITTEN then
+    keep_written()
+  end
+end
+
+local replies = {}
+for i, run in ipairs(runs) do
+  local part = parts[i]
+  local token, known, again = ARGV[part + 1], tonumber(ARGV[part + 2]), ARGV[part + 3] == '1'
+  local first = part + RUN_FIELDS
+  local last = first + ENTRY_FIELDS * ARGV[part + 4] - 1
+  if tokens[i] ~= token then
+    replies[i] = { 'lost', 0, {}, {} }
   else
-    local before = count_of_entries(run)
+    local before = counts[run]
     local texts, places = unknown_entries(run, known, before)
     local count, numbers = before, {}
     for entry = first, last, ENTRY_FIELDS do
@@ -50,13 +82,25 @@ while at <= #ARGV do
         numbers[#numbers + 1] = 0
       else
         count = count + 1
-        append_entry(run, count, text, opens)
+        append(run, count, text, opens)
         numbers[#numbers + 1] = count
       end
     end
-    call('HDEL', tries, run)
-    replies[#replies + 1] = { 'ok', before, texts, numbers }
+    counts[run] = count
+    gone_on[#gone_on + 1] = run
+    replies[i] = { 'ok', before, texts, numbers }
   end
-  at = last + 1
+end
+
+keep_written()
+if #gone_on > 0 then
+  local numbered = {}
+  for _, run in ipairs(gone_on) do
+    numbered[#numbered + 1], numbered[#numbered + 2] = run, counts[run]
+  end
+  call('HSET', steps, unpack(numbered))
+  if call('EXISTS', tries) == 1 then
+    call('HDEL', tries, unpack(gone_on))
+  end
 end
 return replies

@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use crate::{
     Error, Redis,
-    coalesce::{Again, Coalescer, Haul},
+    coalesce::{Coalescer, Haul, until_answered},
     handle::call_worker,
 };
 
@@ -142,17 +142,12 @@ impl Enqueues {
             call.push(optional(special.expiry_ms));
             call.push(&special.rules);
         }
-        let mut again = Again::within(self.deadline);
-        let (now, _, outcomes): (u64, String, Vec<String>) = loop {
-            let sent = async {
+        let (now, _, outcomes): (u64, String, Vec<String>) =
+            until_answered(self.deadline, &self.queue, || async {
                 self.register().await?;
                 self.redis.run(&call).await
-            };
-            match sent.await {
-                Ok(answer) => break answer,
-                Err(error) => again.after(error, &self.queue).await?,
-            }
-        };
+            })
+            .await?;
         self.redis.saw_time(now);
         let taken = read(drafts, outcomes)?;
         for taken in &taken {

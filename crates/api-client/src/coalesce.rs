@@ -11,7 +11,7 @@ use std::{
 
 use tokio::sync::oneshot;
 
-use crate::{Error, link::longer};
+use crate::{Error, link::Pause};
 
 /// What goes with one call, and how.
 pub(crate) trait Haul: Send + Sync + 'static {
@@ -140,30 +140,28 @@ impl<H: Haul> Shared<H> {
     }
 }
 
-/// When a repeatable call that was not answered is made again.
-pub(crate) struct Again {
-    started: Instant,
+/// Makes a repeatable call, again as long as it is not answered and `deadline` after now is not over; `about` is named in the
+/// log.
+///
+/// # Errors
+/// What the call says, if that is no error of the connection or the deadline is over.
+pub(crate) async fn until_answered<T, F>(
     deadline: Duration,
-    pause: Duration,
-}
-
-impl Again {
-    /// Until `deadline` after now.
-    pub(crate) fn within(deadline: Duration) -> Self {
-        Self { started: Instant::now(), deadline, pause: Duration::from_millis(20) }
-    }
-
-    /// Returns when the call is to be made again; `about` is named in the log.
-    ///
-    /// # Errors
-    /// The error itself, if it is none of the connection or the deadline is over.
-    pub(crate) async fn after(&mut self, error: Error, about: &(impl Display + Sync)) -> Result<(), Error> {
-        if !error.is_connection() || self.started.elapsed() + self.pause >= self.deadline {
-            return Err(error);
+    about: &(impl Display + Sync),
+    call: impl Fn() -> F,
+) -> Result<T, Error>
+where
+    F: Future<Output = Result<T, Error>>,
+{
+    let (started, mut pause) = (Instant::now(), Pause::first());
+    loop {
+        match call().await {
+            Ok(answer) => return Ok(answer),
+            Err(error) if !error.is_connection() || started.elapsed() + pause.length() >= deadline => {
+                return Err(error);
+            }
+            Err(error) => tracing::debug!(%about, %error, "a call is sent again"),
         }
-        tracing::debug!(%about, %error, "a call is sent again");
-        tokio::time::sleep(self.pause).await;
-        self.pause = longer(self.pause);
-        Ok(())
+        pause.wait().await;
     }
 }

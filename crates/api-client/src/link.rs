@@ -24,15 +24,13 @@ use crate::{
 };
 
 mod dedicated;
+mod pause;
+
 pub use dedicated::Dedicated;
+pub use pause::Pause;
 
 /// How long a command may take unless said otherwise.
 pub const DEADLINE: Duration = Duration::from_secs(5);
-/// The first wait before connecting again; it doubles up to [`LONGEST_PAUSE`], with jitter.
-const FIRST_PAUSE: Duration = Duration::from_millis(20);
-/// Short, as workers must be back within two seconds of Redis being back.
-const LONGEST_PAUSE: Duration = Duration::from_millis(500);
-
 /// A handle on Redis; clones share one connection.
 #[derive(Clone)]
 pub struct Redis {
@@ -111,12 +109,12 @@ impl Redis {
     /// [`Error::Unreachable`] with the address, how often and how long it was tried.
     pub async fn connect_within(&self, within: Duration) -> Result<(), Error> {
         let started = Instant::now();
-        let (mut tries, mut pause) = (0, FIRST_PAUSE);
+        let (mut tries, mut pause) = (0, Pause::first());
         loop {
             tries += 1;
             let Err(source) = self.link().await else { return Ok(()) };
             let worth_it = breaks_connection(&source) || source.is_connection_refusal();
-            if started.elapsed() + pause >= within || !worth_it {
+            if started.elapsed() + pause.length() >= within || !worth_it {
                 return Err(Error::Unreachable {
                     address: self.address(),
                     tries,
@@ -124,8 +122,7 @@ impl Redis {
                     source,
                 });
             }
-            tokio::time::sleep(pause).await;
-            pause = longer(pause);
+            pause.wait().await;
         }
     }
 
@@ -240,10 +237,4 @@ impl Redis {
 fn decode<T: FromRedisValue>(what: &'static str, value: Value) -> Result<T, Error> {
     T::from_redis_value(value)
         .map_err(|error| ergate_shared::Error::Reply { script: what, reply: error.to_string() }.into())
-}
-
-/// Twice as long, up to the longest, and up to a quarter of chance so that replicas do not return in step.
-pub(crate) fn longer(pause: Duration) -> Duration {
-    let jitter = 0.75 + 0.25 * (uuid::Uuid::new_v4().as_u128() % 1000) as f64 / 1000.0;
-    (pause * 2).min(LONGEST_PAUSE).mul_f64(jitter)
 }

@@ -16,7 +16,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ergate_client::Client;
+use ergate_client::{Client, link::Pause};
 use ergate_shared::{JobId, WorkerId};
 use tokio::sync::{mpsc, watch};
 
@@ -42,9 +42,6 @@ mod start;
 const MOST_AT_ONCE: usize = 500;
 /// The most jobs leased by one call: a script hands at most some thousands of values to a command.
 const MOST_LEASED: usize = 1000;
-/// The wait before a call that failed is sent again; doubled up to the longest.
-const FIRST_PAUSE: Duration = Duration::from_millis(20);
-const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 
 /// Called with every new dead letter.
 pub(crate) type DeadHook = Arc<dyn Fn(DeadLetter) + Send + Sync>;
@@ -79,7 +76,7 @@ pub(crate) struct QueueLoop {
     next_at: Option<Instant>,
     /// Whether the reply of a call may have been lost.
     uncertain: bool,
-    pause: Duration,
+    pause: Pause,
     not_before: Option<Instant>,
     phase: watch::Receiver<bool>,
 }
@@ -129,7 +126,7 @@ impl QueueLoop {
             interrupted: false,
             next_at: None,
             uncertain: false,
-            pause: FIRST_PAUSE,
+            pause: Pause::first(),
             not_before: None,
             phase: parts.give_up,
         }
@@ -341,7 +338,7 @@ impl QueueLoop {
             Ok(turn) => {
                 self.metrics.turn(&self.seat.queue, started.elapsed(), settlements.len(), turn.leased.len());
                 self.answered();
-                self.pause = FIRST_PAUSE;
+                self.pause = Pause::first();
                 if settlements.iter().any(Settlement::is_told) {
                     self.seat.to_tell.notify_one();
                 }
@@ -390,8 +387,7 @@ impl QueueLoop {
         self.metrics.connected(!error.is_connection());
         self.seat.turn_fails.store(true, Ordering::Relaxed);
         tracing::warn!(queue = %self.seat.queue, %error, source = std::error::Error::source(error).map(ToString::to_string), "redis call failed; it is tried again");
-        self.not_before = Some(Instant::now() + self.pause);
-        self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+        self.not_before = Some(Instant::now() + self.pause.advance());
         for settled in &mut self.unsettled {
             settled.resent = true;
         }

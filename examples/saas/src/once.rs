@@ -22,6 +22,7 @@ mod story;
 mod tidy;
 mod workers;
 
+use findings::Repeats;
 use round::Round;
 
 /// How it is done.
@@ -36,7 +37,7 @@ pub(crate) struct OnceOptions {
     seed: Option<u64>,
 
     /// How often all is done. Only with --kill.
-    #[arg(long, default_value_t = 1, requires = "kill")]
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..), requires = "kill")]
     runs: u64,
 
     /// What sleeps are multiplied by. The default makes a day a sixth of a second.
@@ -56,7 +57,7 @@ pub(crate) async fn once(places: &Places, options: &OnceOptions) -> anyhow::Resu
     let begun = Instant::now();
     let first = options.seed.unwrap_or_else(|| fastrand::u64(1..1_000_000));
     let mut right = 0;
-    let (mut kills, mut again, mut slowest) = (0, 0, Duration::ZERO);
+    let (mut kills, mut repeats) = (0, Repeats::default());
     for run in 0..options.runs {
         let seed = options.kill.then(|| first.wrapping_add(run));
         let round = Round::new(places, options, seed)?;
@@ -76,18 +77,18 @@ pub(crate) async fn once(places: &Places, options: &OnceOptions) -> anyhow::Resu
         findings.print_problems()?;
         right += u64::from(findings.problems.is_empty());
         kills += findings.kills;
-        again += findings.again();
-        slowest = slowest.max(findings.slowest);
+        repeats.add(findings.repeats);
     }
     let seconds = begun.elapsed().as_secs_f64();
     let mut out = io::stdout().lock();
     if options.kill {
         let (runs, last) = (options.runs, first.wrapping_add(options.runs - 1));
+        let Repeats { bodies, after_effect, slowest } = repeats;
         let slowest = slowest.as_secs_f64();
         writeln!(
             out,
-            "\n  {right} of {runs} runs were right, seeds {first} to {last}, in {seconds:.0} s: {kills} workers killed, {again} \
-             bodies ran again, at most {slowest:.1} s after its worker was killed."
+            "\n  {right} of {runs} runs were right, seeds {first} to {last}, in {seconds:.0} s: {kills} workers killed; {bodies} \
+             bodies ran again, {after_effect} of them after their effect, at most {slowest:.1} s after the kill."
         )?;
     } else if right == options.runs {
         writeln!(out, "\n  Everything was right, after {seconds:.1} s.")?;

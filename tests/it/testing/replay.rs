@@ -144,6 +144,41 @@ async fn steps_side_by_side_and_the_losers_of_a_race_are_known_whatever_their_or
 }
 
 #[tokio::test]
+async fn a_run_is_under_way_after_each_of_its_entries_and_its_code_goes_on_from_there() {
+    async fn busy(event: SignedUp, step: Step, State(mails): State<Mails>) -> Result<u32> {
+        let (number, _) = tokio::join!(
+            step.run("number", async { Ok::<_, Failure>(7_u32) }),
+            step.run("mail", mail(&mails, &event.email))
+        );
+        let flaky = step.run_with("flaky", async |attempt| {
+            if attempt.number < 3 { Err(Failure::retry("not yet")) } else { Ok(attempt.number) }
+        });
+        let attempts = flaky.await?;
+        let answer = step.wait_for::<Answer>("answer").within(Duration::from_hours(1)).await?;
+        if answer.is_none() {
+            for _ in 0..3 {
+                step.sleep("remind", Duration::from_hours(1)).await;
+                step.run("reminder", mail(&mails, "again")).await?;
+            }
+        }
+        Ok(number? + attempts)
+    }
+    let run = TestRun::of(Function::new("busy", busy), Mails::default()).event(ada()).finish().await;
+    assert_eq!(run.result::<u32>(), 10);
+    assert_eq!(run.entries().len(), 13, "{:?}", run.entries());
+
+    for entries in 0..=13 {
+        let mut recorded = run.recorded();
+        recorded.entries.truncate(entries);
+        recorded.state = if entries == 13 { RunState::Completed } else { RunState::Suspended };
+
+        let mails = check(Function::new("busy", busy), recorded).await;
+
+        assert!(mails.expect(&format!("after {entries} entries")).lock().unwrap().is_empty());
+    }
+}
+
+#[tokio::test]
 async fn a_run_that_failed_may_fail_again_and_not_go_another_way() {
     async fn failing(_: SignedUp, step: Step, State(_): State<Mails>) -> Result<()> {
         let charged = step.run("charge", async { Err::<(), _>(Failure::fatal("no money")) }).await;

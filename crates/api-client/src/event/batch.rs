@@ -12,7 +12,7 @@ use ergate_shared::{EventId, EventName, Namespace, event::SHARDS, key::ShardKeys
 
 use crate::{
     Error, Redis,
-    coalesce::{Again, Coalescer, Haul},
+    coalesce::{Coalescer, Haul, until_answered},
 };
 
 /// The most events of one call: each costs Redis a few microseconds.
@@ -107,13 +107,8 @@ impl Haul for Shard {
             call.push(&parcel.record);
             call.push(parcel.due.map(|due| due.to_string()).unwrap_or_default());
         }
-        let mut again = Again::within(self.deadline);
-        let (now, outcomes): (u64, Vec<String>) = loop {
-            match self.redis.run(&call).await {
-                Ok(answer) => break answer,
-                Err(error) => again.after(error, &self.number).await?,
-            }
-        };
+        let (now, outcomes): (u64, Vec<String>) =
+            until_answered(self.deadline, &self.number, || self.redis.run(&call)).await?;
         self.redis.saw_time(now);
         if outcomes.len() != parcels.len() {
             let reply = format!("{} outcomes for {} events", outcomes.len(), parcels.len());

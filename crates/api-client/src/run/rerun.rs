@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::RunHandle;
-use crate::{Error, JobHandle, coalesce::Again};
+use crate::{Error, JobHandle, coalesce::until_answered};
 
 /// A new run about to be started in place of another: set options, then `.await` it. Nothing happens before.
 ///
@@ -161,13 +161,9 @@ impl RunHandle {
             call.push(copy.number.to_string());
             call.push(copy.text.as_deref().unwrap_or_default());
         }
-        let mut again = Again::within(client.deadline());
-        let (now, code): (u64, String) = loop {
-            match client.redis().run(&call).await {
-                Ok(answer) => break answer,
-                Err(error) => again.after(error, self.job.queue().name()).await?,
-            }
-        };
+        let name = self.job.queue().name();
+        let (now, code): (u64, String) =
+            until_answered(client.deadline(), name, || client.redis().run(&call)).await?;
         client.redis().saw_time(now);
         let queue = self.job.queue();
         match code.as_str() {

@@ -1,12 +1,9 @@
 //! What runs write into their journals, on its way to Redis: one call in flight per queue, and what comes meanwhile goes
 //! with the next, whichever run it is of.
 
-use std::{
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use ergate_client::Redis;
+use ergate_client::{Redis, link::Pause};
 use ergate_shared::{JobId, key::QueueKeys, script};
 use tokio::sync::oneshot;
 
@@ -16,9 +13,6 @@ use crate::metrics::{RunMetrics, StepEnd};
 /// The most runs of one call, and after how many bytes no more are added: about a millisecond of Redis' time.
 const MOST_RUNS: usize = 500;
 const MOST_BYTES: usize = 4 * 1024 * 1024;
-/// The waits between tries of a call that failed.
-const FIRST_PAUSE: Duration = Duration::from_millis(20);
-const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 
 /// Writes journals of one queue's runs.
 #[derive(Debug, Clone)]
@@ -98,12 +92,12 @@ impl Shared {
     }
 
     async fn write(self: Arc<Self>) {
-        let mut pause = FIRST_PAUSE;
+        let mut pause = Pause::first();
         loop {
             let Some(requests) = self.next() else { return };
             match self.redis.run::<Vec<Reply>>(&self.call(&requests)).await {
                 Ok(replies) => {
-                    pause = FIRST_PAUSE;
+                    pause = Pause::first();
                     for (request, (code, before, unknown, numbers)) in requests.into_iter().zip(replies) {
                         self.count(&request.ends, &numbers);
                         let recorded = Recorded { unknown, before, numbers };
@@ -114,8 +108,7 @@ impl Shared {
                     tracing::warn!(%error, runs = requests.len(), "journals could not be written; it is tried again");
                     let again = requests.into_iter().map(|request| Request { again: true, ..request });
                     self.state().waiting.splice(0..0, again);
-                    tokio::time::sleep(pause).await;
-                    pause = (pause * 2).min(LONGEST_PAUSE);
+                    pause.wait().await;
                 }
             }
         }

@@ -1,8 +1,8 @@
 //! Where a run's journal is kept.
 
-use std::{future::Future, pin::Pin, sync::atomic::Ordering, time::Duration};
+use std::{future::Future, pin::Pin, sync::atomic::Ordering};
 
-use ergate_client::Enqueue;
+use ergate_client::{Enqueue, link::Pause};
 use ergate_shared::{
     EventRecord, FailureKind, JobId, Parent, WaitRef, WorkerId,
     key::QueueKey,
@@ -18,9 +18,6 @@ pub(crate) type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// Entries read by one command.
 const ENTRIES_AT_ONCE: u32 = 1000;
-/// The waits between tries to read a journal while Redis is away.
-const FIRST_PAUSE: Duration = Duration::from_millis(20);
-const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 
 /// An entry to be written.
 #[derive(Debug)]
@@ -159,14 +156,13 @@ impl LeasedRun {
         let Op::Wait { event, condition, since, due } = wait else { return Ok(None) };
         let inner = &self.context.inner;
         let reference = WaitRef { queue: inner.queue.clone(), run: inner.id.clone(), entry };
-        let mut pause = FIRST_PAUSE;
+        let mut pause = Pause::first();
         loop {
             match inner.client.register_wait(event, &reference, condition, *since, *due).await {
                 Ok(found) => return Ok(found),
                 Err(error) if error.is_connection() => {
                     tracing::warn!(run.id = %inner.id, %error, "wait could not be registered; it is tried again");
-                    tokio::time::sleep(pause).await;
-                    pause = (pause * 2).min(LONGEST_PAUSE);
+                    pause.wait().await;
                 }
                 Err(error) => return Err(Failure::fatal(error)),
             }
@@ -182,14 +178,13 @@ impl LeasedRun {
         for number in from..=to {
             command.arg(entry_field(inner.id.as_str(), number));
         }
-        let mut pause = FIRST_PAUSE;
+        let mut pause = Pause::first();
         loop {
             match inner.client.redis().command("a run's journal", &command).await {
                 Ok(found) => return found,
                 Err(error) => {
                     tracing::warn!(run.id = %inner.id, %error, "journal could not be read; it is tried again");
-                    tokio::time::sleep(pause).await;
-                    pause = (pause * 2).min(LONGEST_PAUSE);
+                    pause.wait().await;
                 }
             }
         }

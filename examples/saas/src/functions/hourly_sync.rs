@@ -14,7 +14,8 @@ async fn hourly_sync(_: Tick, step: Step, State(app): State<App>) -> Result<Valu
 
     let subscriptions = step.run("sync-subscriptions", subscriptions(&app)).await?;
     let activity = step.run("sync-analytics", app.database.count_activity()).await?;
-    let indexed = step.run("update-search-index", app.database.index()).await?;
+    // An index of an hour ago is better than a sync that failed.
+    let indexed = step.run("update-search-index", app.database.index()).optional().await;
     Ok(json!({ "subscriptions": subscriptions, "analytics": activity, "indexed": indexed }))
 }
 
@@ -40,5 +41,19 @@ mod tests {
         assert_eq!(run.result::<Value>(), json!({ "subscriptions": 4, "analytics": 12, "indexed": 9 }));
         let found = "select count(*) from search where search match 'cleo'";
         assert_eq!(world.app.database.count(found).await.unwrap(), 1);
+    }
+
+    #[tokio::test]
+    async fn an_index_that_cannot_be_written_does_not_fail_the_sync() {
+        let world = World::new().await;
+
+        let run = world
+            .run(function())
+            .tick(Timestamp::now())
+            .failing_step("update-search-index", "the disk is full")
+            .finish()
+            .await;
+
+        assert_eq!(run.result::<Value>(), json!({ "subscriptions": 4, "analytics": 12, "indexed": null }));
     }
 }

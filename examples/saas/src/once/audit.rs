@@ -13,7 +13,7 @@ use ergate::{
 use serde_json::Value;
 
 use super::{
-    findings::{Findings, Row},
+    findings::{Findings, Repeats, Row},
     round::Played,
     story::{End, Start},
     workers::Kill,
@@ -37,7 +37,7 @@ pub(crate) async fn audit(
         rows: Vec::new(),
         problems: Vec::new(),
         kills: kills.len(),
-        slowest: Duration::ZERO,
+        repeats: Repeats::default(),
         took,
     };
     let mut of_run: HashMap<&str, Vec<&Line>> = HashMap::new();
@@ -51,8 +51,7 @@ pub(crate) async fn audit(
         check_end(played, &view, places, &mut problems);
         check_journal(played, &journal, &mut problems);
         let bodies: Vec<_> = played.scene.bodies().collect();
-        let (again, slowest) = check_bodies(&bodies, &lines, kills, &mut problems);
-        findings.slowest = findings.slowest.max(slowest);
+        findings.repeats.add(check_bodies(&bodies, &lines, kills, &mut problems));
         findings.rows.push(Row {
             function: played.scene.function,
             what: played.scene.what,
@@ -62,7 +61,6 @@ pub(crate) async fn audit(
             },
             steps: journal.steps(),
             bodies: lines.iter().filter(|line| line.what == Moment::Began).count(),
-            again,
             state: view.state,
         });
         let run = format!("{} ({}), run {}", played.scene.function, played.scene.what, played.run.id());
@@ -111,14 +109,9 @@ fn check_journal(played: &Played, journal: &Journal, problems: &mut Vec<String>)
     }
 }
 
-/// Each body once, in order; again only if its worker was killed before Ergate heard of it. Returns how many ran again, and
-/// the longest from a kill to that.
-fn check_bodies(
-    bodies: &[&str],
-    lines: &[&Line],
-    kills: &[Kill],
-    problems: &mut Vec<String>,
-) -> (usize, Duration) {
+/// Each body once, in order; again only if its worker was killed before Ergate heard of it. Returns which
+/// did.
+fn check_bodies(bodies: &[&str], lines: &[&Line], kills: &[Kill], problems: &mut Vec<String>) -> Repeats {
     let mut order = Vec::new();
     for line in lines.iter().filter(|line| line.what == Moment::Began) {
         if order.last() != Some(&line.step.as_str()) {
@@ -128,20 +121,23 @@ fn check_bodies(
     if order != bodies {
         problems.push(format!("its bodies ran in the order {order:?}, not {bodies:?}"));
     }
-    let (mut again, mut slowest) = (0, Duration::ZERO);
+    let mut repeats = Repeats::default();
     for &body in bodies {
         let begun: Vec<_> =
             lines.iter().filter(|line| line.step == body && line.what == Moment::Began).collect();
         let Some((last, before)) = begun.split_last() else { continue };
-        again += before.len();
         if !lines.iter().any(|line| line.step == body && line.pid == last.pid && line.what != Moment::Began) {
             problems.push(format!("step {body} is in the journal and its body never came to its end"));
         }
         for (line, next) in before.iter().zip(&begun[1..]) {
             let kill = kills.iter().find(|kill| kill.pid == line.pid && kill.at >= line.at);
-            if let Some(kill) = kill {
-                slowest = slowest.max(Duration::try_from(next.at - kill.at).unwrap_or_default());
-            }
+            let had_worked =
+                |other: &&Line| other.step == body && other.pid == line.pid && other.what == Moment::Worked;
+            repeats.add(Repeats {
+                bodies: 1,
+                after_effect: usize::from(lines.iter().any(had_worked)),
+                slowest: kill.and_then(|kill| Duration::try_from(next.at - kill.at).ok()).unwrap_or_default(),
+            });
             // What the same worker did later in this run it did after the journal had this step.
             let went_on =
                 lines.iter().any(|later| later.pid == line.pid && later.at > line.at && later.step != body);
@@ -153,7 +149,7 @@ fn check_bodies(
             }
         }
     }
-    (again, slowest)
+    repeats
 }
 
 /// Mails, files and rows: no more and no fewer than foreseen.
@@ -216,13 +212,13 @@ mod tests {
         lines.iter().map(line).collect()
     }
 
-    fn check(lines: &[(&str, u32, i64, Moment)], kills: &[(u32, i64)]) -> ((usize, Duration), Vec<String>) {
+    fn check(lines: &[(&str, u32, i64, Moment)], kills: &[(u32, i64)]) -> (Repeats, Vec<String>) {
         let (lines, mut problems) = (ledger(lines), Vec::new());
         let kill = |&(pid, at): &(u32, i64)| Kill { pid, at: Timestamp::from_second(at).unwrap() };
         let kills: Vec<_> = kills.iter().map(kill).collect();
         let lines: Vec<_> = lines.iter().collect();
-        let again = check_bodies(&["a", "b"], &lines, &kills, &mut problems);
-        (again, problems)
+        let repeats = check_bodies(&["a", "b"], &lines, &kills, &mut problems);
+        (repeats, problems)
     }
 
     #[test]
@@ -245,7 +241,8 @@ mod tests {
             ("b", 2, 8, Worked),
         ];
 
-        assert_eq!(check(&twice, &[(1, 3)]), ((1, Duration::from_secs(2)), Vec::new()));
+        let repeats = Repeats { bodies: 1, after_effect: 0, slowest: Duration::from_secs(2) };
+        assert_eq!(check(&twice, &[(1, 3)]), (repeats, Vec::new()));
         assert_eq!(check(&twice, &[]).1.len(), 1, "nobody was killed");
         assert_eq!(check(&twice, &[(1, 0)]).1.len(), 1, "it was killed before");
         let problems = check(&went_on, &[(1, 4)]).1;

@@ -13,9 +13,26 @@ pub(crate) struct Findings {
     pub(crate) rows: Vec<Row>,
     pub(crate) problems: Vec<String>,
     pub(crate) kills: usize,
-    /// The longest from a kill until a body it had cut off ran again.
-    pub(crate) slowest: Duration,
+    pub(crate) repeats: Repeats,
     pub(crate) took: Duration,
+}
+
+/// Bodies that ran again, each after a kill.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Repeats {
+    pub(crate) bodies: usize,
+    /// Those whose effect was complete when the worker was killed, and only the record was not.
+    pub(crate) after_effect: usize,
+    /// The longest from a kill until the body ran again.
+    pub(crate) slowest: Duration,
+}
+
+impl Repeats {
+    pub(crate) fn add(&mut self, other: Self) {
+        self.bodies += other.bodies;
+        self.after_effect += other.after_effect;
+        self.slowest = self.slowest.max(other.slowest);
+    }
 }
 
 /// One run.
@@ -26,16 +43,10 @@ pub(crate) struct Row {
     pub(crate) started_by: &'static str,
     pub(crate) steps: usize,
     pub(crate) bodies: usize,
-    /// Bodies that ran again, each after a kill.
-    pub(crate) again: usize,
     pub(crate) state: JobState,
 }
 
 impl Findings {
-    pub(crate) fn again(&self) -> usize {
-        self.rows.iter().map(|row| row.again).sum()
-    }
-
     pub(crate) fn print_table(&self) -> io::Result<()> {
         let mut out = io::stdout().lock();
         writeln!(
@@ -57,7 +68,7 @@ impl Findings {
 
     pub(crate) fn print_line(&self, seed: u64) -> io::Result<()> {
         let runs = self.rows.len();
-        let (kills, again, seconds) = (self.kills, self.again(), self.took.as_secs_f64());
+        let (kills, again, seconds) = (self.kills, self.repeats.bodies, self.took.as_secs_f64());
         let verdict = if self.problems.is_empty() { "right" } else { "WRONG" };
         writeln!(
             io::stdout(),

@@ -62,5 +62,10 @@ pub(super) fn triggers(view: &FunctionView) -> Vec<String> {
         Trigger::Cron { cron, zone: None } => cron.clone(),
         Trigger::Cron { cron, zone: Some(zone) } => format!("{cron} {zone}"),
     });
-    declared.chain(view.schedules.iter().map(|name| format!("schedule {name}"))).collect()
+    // Those that `Function::cron` declares are told by their expressions.
+    let others = view.schedules.iter().filter(|schedule| {
+        let number = schedule.as_str().strip_prefix(view.name.as_str());
+        !number.is_some_and(|number| number.is_empty() || number.starts_with('-'))
+    });
+    declared.chain(others.map(|name| format!("schedule {name}"))).collect()
 }

@@ -120,7 +120,7 @@ impl Rerun {
         let json = json!({
             "function": function, "id": new.id(), "rerun_of": id, "from": self.from, "outcome": "started",
         });
-        let from = self.from.map(|step| format!(" from step {step}")).unwrap_or_default();
+        let from = self.from.map(|step| format!(", from {step:?} on")).unwrap_or_default();
         output.either(&json, format!("{GREEN}✓{GREEN:#} run {} does run {id} again{from}", new.id()))
     }
 
