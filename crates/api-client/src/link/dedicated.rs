@@ -122,6 +122,10 @@ impl Dedicated {
             let source = RedisError::from((redis::ErrorKind::Io, "the connection was dropped before"));
             return Err(Error::Redis { what, source });
         };
+        #[cfg_attr(
+            not(any(feature = "cluster", feature = "sentinel")),
+            allow(clippy::infallible_destructuring_match, reason = "a build of few features has one kind")
+        )]
         let link: &mut (dyn ConnectionLike + Send) = match &mut connection {
             Kind::Single(connection) => connection,
             #[cfg(feature = "cluster")]
