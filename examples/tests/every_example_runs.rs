@@ -48,6 +48,8 @@ examples! {
     delays_and_priorities
     durable_function
     enqueue_and_work
+    function_options
+    functions_together
     keys
     limits
     payload_versions

@@ -1,110 +1,26 @@
 //! Enqueueing one job: an awaitable builder.
 
-use std::{future::IntoFuture, pin::Pin, sync::Arc, time::Duration};
+use std::time::Duration;
 
 use ergate_shared::{
-    Backoff, FunctionName, Job, JobId, JobName, JobOptions, JobRecord, Key, Lane, OnExhausted, Parent,
-    Priority, QueueName, RunInput, UniqueScope, duration,
-    fnv::fnv1a,
-    function::{QUEUE_PREFIX, is_reserved},
-    record::LONGEST_UNIQUE_KEY,
+    Backoff, FunctionName, Job, JobId, JobName, JobOptions, Key, OnExhausted, Parent, Priority, QueueName,
+    RunInput, UniqueScope, duration, fnv::fnv1a, function::is_reserved, record::LONGEST_UNIQUE_KEY,
 };
 
-use crate::{
-    Client, Durability, Error, JobHandle, Reached,
-    batch::{Draft, Special, Taken},
-    start::StartOptions,
-};
+use crate::{Client, Durability, Error, start::StartOptions};
 
-/// How soon the engine tries again.
-const AGAIN: Duration = Duration::from_millis(500);
+mod receipt;
+mod send;
+mod unique;
+
+pub use receipt::Receipt;
+pub(crate) use receipt::{receipt, unshare};
+pub(crate) use send::Ready;
+pub use unique::{OnConflict, Unique};
+
 /// The most tags of a job, and the longest of each in bytes.
 const MOST_TAGS: usize = 16;
 const LONGEST_TAG: usize = 64;
-
-/// Says that at most one job may hold a key, and for how long.
-///
-/// ```
-/// # use std::time::Duration;
-/// # use ergate_client::Unique;
-/// let one_at_a_time = Unique::until_finished("org-7");
-/// let once_an_hour = Unique::within("org-7", Duration::from_hours(1)).replace();
-/// ```
-#[derive(Debug, Clone)]
-pub struct Unique {
-    key: String,
-    scope: UniqueScope,
-    window: Option<Duration>,
-    on_conflict: OnConflict,
-}
-
-/// What happens to a job whose unique key is held.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum OnConflict {
-    /// It is refused with [`Error::Duplicate`]. The default.
-    #[default]
-    Reject,
-    /// It is dropped, and the receipt names the holder.
-    Ignore,
-    /// It takes the place of a holder that waits; it is refused if the holder runs.
-    Replace,
-    /// It gives a holder that waits its payload and time; the receipt names the holder. See [`Enqueue::debounce`].
-    PutOff,
-    /// It is dropped, and the receipt says so: a run of a function that has another.
-    Drop,
-    /// It cancels the holder, and starts once that has ended: a run of a function that has another.
-    Cancel,
-}
-
-impl Unique {
-    fn new(key: impl Into<String>, scope: UniqueScope, window: Option<Duration>) -> Self {
-        Self { key: key.into(), scope, window, on_conflict: OnConflict::default() }
-    }
-
-    /// Held until a worker starts the job.
-    pub fn until_started(key: impl Into<String>) -> Self {
-        Self::new(key, UniqueScope::Started, None)
-    }
-
-    /// Held until the job has ended, retries included.
-    pub fn until_finished(key: impl Into<String>) -> Self {
-        Self::new(key, UniqueScope::Finished, None)
-    }
-
-    /// Held for a time after the job was enqueued, whatever becomes of it.
-    pub fn within(key: impl Into<String>, window: Duration) -> Self {
-        Self::new(key, UniqueScope::Window, Some(window))
-    }
-
-    /// Drops the new job if the key is held.
-    #[must_use]
-    pub fn ignore(mut self) -> Self {
-        self.on_conflict = OnConflict::Ignore;
-        self
-    }
-
-    /// Lets the new job take the place of a waiting holder.
-    #[must_use]
-    pub fn replace(mut self) -> Self {
-        self.on_conflict = OnConflict::Replace;
-        self
-    }
-}
-
-/// What an enqueue says once it is kept.
-#[derive(Debug, Clone)]
-pub struct Receipt {
-    /// The job's id; that of the holder if the new one was dropped.
-    pub id: JobId,
-    /// The queue it is in.
-    pub queue: QueueName,
-    /// Whether a job with this id or unique key was there already, so that nothing new was enqueued.
-    pub duplicate: bool,
-    /// Whether it is a run that an option of its function dropped: a rate limit, idempotency, or a singleton that is there.
-    pub dropped: bool,
-    /// How safe it is.
-    pub durability: Reached,
-}
 
 /// A job about to be enqueued: set options, then `.await` it. Nothing happens before.
 #[derive(Debug)]
@@ -409,36 +325,6 @@ impl Enqueue {
         self.queue.as_ref()
     }
 
-    /// For the engine: tries until Redis has answered, however long it is away.
-    #[doc(hidden)]
-    pub async fn insist(self) -> Result<Receipt, Error> {
-        let spec = loop {
-            match self.declared_function().await {
-                Ok(spec) => break spec,
-                Err(error) => insist_after(error).await?,
-            }
-        };
-        let mut prepared = match &spec {
-            Some(spec) => self.by_options_of(spec)?,
-            None => self,
-        };
-        while let Err(error) = prepared.keep_waits().await {
-            insist_after(error).await?;
-        }
-        let client = prepared.client.clone();
-        let Ready { queue, draft, unique, .. } = prepared.draft()?;
-        let batcher = client.batcher(&queue);
-        let taken = loop {
-            match batcher.submit(vec![draft.clone()]).await.map_err(unshare) {
-                Ok(taken) => break taken,
-                Err(error) => insist_after(error).await?,
-            }
-        };
-        let taken = taken.into_iter().next().unwrap_or(Taken::New);
-        let receipt = receipt(&queue, draft.id, taken, unique)?;
-        if receipt.dropped { Err(Error::Dropped { queue }) } else { Ok(receipt) }
-    }
-
     fn check(&mut self, time: Duration, what: &str) {
         if time > duration::LONGEST {
             self.problem = Some(format!("{what} of {} is over ten years", duration::show(time)));
@@ -462,187 +348,5 @@ impl Enqueue {
     /// Whether a run waits for its result.
     pub(crate) fn has_parent(&self) -> bool {
         self.options.parent.is_some()
-    }
-
-    /// Checks everything and writes the record. Nothing has been sent yet.
-    pub(crate) fn draft(self) -> Result<Ready, Error> {
-        if let Some(problem) = self.problem {
-            return Err(Error::Option(problem));
-        }
-        let (queue, name) = (self.queue?, self.name?);
-        let payload = self.payload.map_err(|source| Error::Payload { name: name.to_string(), source })?;
-        let limit = self.client.payload_limit();
-        if payload.len() > limit && self.routed_until.is_none() {
-            return Err(Error::TooLarge { name: name.to_string(), size: payload.len(), limit });
-        }
-        let own_id = self.id.is_some();
-        let id = self.id.transpose()?.unwrap_or_else(JobId::generate);
-        let now = self.client.redis().now_ms();
-        if let When::At(at) = self.when
-            && Duration::from_millis(at.saturating_sub(now)) > duration::LONGEST
-        {
-            return Err(Error::Option("run_at is over ten years away".to_owned()));
-        }
-        let (when, due_by_time) = match self.when {
-            When::Now => (String::new(), now),
-            When::In(delay) if delay.is_zero() => (String::new(), now),
-            When::In(delay) => (format!("+{}", delay.as_millis()), now + delay.as_millis() as u64),
-            When::At(at) => (format!("@{at}"), at.max(now)),
-        };
-        let StartOptions { keys, rules, ahead_ms, due_at, newer, since, .. } = self.start;
-        let lane = match keys.is_empty() {
-            true => Lane::of(self.keys)?,
-            false => Lane::of_run(keys.into_iter().chain(self.keys).collect())?,
-        };
-        let due_at = due_at.unwrap_or(due_by_time);
-        let order_at = ahead_ms.map(|ms| due_at.max(now).saturating_add_signed(-ms));
-        let plain = when.is_empty()
-            && !own_id
-            && self.unique.is_none()
-            && lane.is_none()
-            && self.expires_in.is_none()
-            && order_at.is_none()
-            && rules.is_empty()
-            && self.priority == Priority::Normal;
-        let record = JobRecord {
-            name,
-            priority: self.priority,
-            unique: self.unique.as_ref().map(|unique| (unique.scope, unique.key.clone())),
-            lane,
-            order_at,
-            expires: self.expires_in.is_some(),
-            tells: self.options.parent.is_some() || queue.as_str().starts_with(QUEUE_PREFIX),
-            enqueued_at: since.unwrap_or(now),
-            due_at,
-            version: self.version,
-            options: self.options,
-            payload,
-        }
-        .encode();
-        let special = (!plain).then(|| Special {
-            when,
-            own_id,
-            routed_until: self.routed_until,
-            window_ms: self
-                .unique
-                .as_ref()
-                .and_then(|unique| unique.window)
-                .map(|window| window.as_millis() as u64),
-            on_conflict: match self.unique.as_ref().map(|unique| unique.on_conflict) {
-                Some(OnConflict::Replace) => "replace".into(),
-                Some(OnConflict::PutOff) => {
-                    let newer = if newer { " newer" } else { "" };
-                    let most = self.put_off_most.map(|most| format!(" {}", most.as_millis()));
-                    format!("put_off{newer}{}", most.unwrap_or_default()).into()
-                }
-                Some(OnConflict::Drop) => "drop".into(),
-                Some(OnConflict::Cancel) => "cancel".into(),
-                _ => "keep".into(),
-            },
-            expiry_ms: self.expires_in.map(|time| time.as_millis() as u64),
-            rules,
-        });
-        Ok(Ready {
-            queue,
-            draft: Draft { id, record, special },
-            durability: self.durability,
-            unique: self.unique.map(|unique| (unique.key, unique.on_conflict)),
-        })
-    }
-
-    async fn send(self) -> Result<Receipt, Error> {
-        let client = self.client.clone();
-        let Ready { queue, draft, durability, unique } = self.prepared().await?.draft()?;
-        let id = draft.id.clone();
-        let taken = client.batcher(&queue).submit(vec![draft]).await.map_err(unshare)?;
-        let taken = taken.into_iter().next().unwrap_or(Taken::New);
-        let mut receipt = receipt(&queue, id, taken, unique)?;
-        if receipt.dropped {
-            return Err(Error::Dropped { queue });
-        }
-        receipt.durability = durability.reach(&client, &receipt.queue).await?;
-        Ok(receipt)
-    }
-}
-
-/// Waits before a call that Redis has not answered is made again; any other error is handed on.
-async fn insist_after(error: Error) -> Result<(), Error> {
-    if !error.is_connection() {
-        return Err(error);
-    }
-    tracing::warn!(%error, "job is not enqueued yet; it is tried again");
-    tokio::time::sleep(AGAIN).await;
-    Ok(())
-}
-
-/// A job that has passed every check.
-pub(crate) struct Ready {
-    pub(crate) queue: QueueName,
-    pub(crate) draft: Draft,
-    pub(crate) durability: Durability,
-    pub(crate) unique: Option<(String, OnConflict)>,
-}
-
-pub(crate) fn receipt(
-    queue: &QueueName,
-    id: JobId,
-    taken: Taken,
-    unique: Option<(String, OnConflict)>,
-) -> Result<Receipt, Error> {
-    let kept = |id, duplicate| Receipt {
-        id,
-        queue: queue.clone(),
-        duplicate,
-        dropped: false,
-        durability: Reached::Fast,
-    };
-    match (taken, unique) {
-        (Taken::New | Taken::Asked(_), _) => Ok(kept(id, false)),
-        (Taken::Dropped, _) => Ok(Receipt { dropped: true, ..kept(id, false) }),
-        (Taken::Exists, _) => Ok(kept(id, true)),
-        (Taken::Late, _) => Err(Error::Late),
-        (Taken::Held(holder), Some((_, OnConflict::Ignore | OnConflict::PutOff))) => {
-            Ok(kept(JobId::new(holder)?, true))
-        }
-        (Taken::Held(holder), unique) => {
-            let key = unique.map(|(key, _)| key).unwrap_or_default();
-            Err(Error::Duplicate { queue: queue.clone(), key, holder: JobId::new(holder)? })
-        }
-    }
-}
-
-/// The error of a call that several enqueues shared, for one of them.
-pub(crate) fn unshare(error: Arc<Error>) -> Error {
-    match Arc::try_unwrap(error) {
-        Ok(error) => error,
-        Err(shared) => match &*shared {
-            Error::Redis { what, source } => Error::Redis { what, source: source.clone() },
-            Error::TimedOut { address, what, after } => {
-                Error::TimedOut { address: address.clone(), what, after: *after }
-            }
-            Error::Unreachable { address, tries, after, source } => Error::Unreachable {
-                address: address.clone(),
-                tries: *tries,
-                after: *after,
-                source: source.clone(),
-            },
-            other => Error::Server(other.to_string()),
-        },
-    }
-}
-
-impl IntoFuture for Enqueue {
-    type Output = Result<Receipt, Error>;
-    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
-
-    fn into_future(self) -> Self::IntoFuture {
-        Box::pin(self.send())
-    }
-}
-
-impl Receipt {
-    /// The job, to ask for its state or wait for its result.
-    pub fn job(&self, client: &Client) -> JobHandle {
-        JobHandle::new(crate::Queue::new(client.clone(), self.queue.clone()), self.id.clone())
     }
 }
