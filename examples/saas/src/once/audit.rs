@@ -16,7 +16,7 @@ use super::{
     findings::{Findings, Repeats, Row},
     round::Played,
     story::{End, Start},
-    workers::Kill,
+    workers::Losses,
 };
 use crate::{
     app::{App, Places},
@@ -30,13 +30,14 @@ pub(crate) async fn audit(
     places: &Places,
     played: &[Played],
     ledger: &[Line],
-    kills: &[Kill],
+    losses: &Losses,
     took: Duration,
 ) -> anyhow::Result<Findings> {
     let mut findings = Findings {
         rows: Vec::new(),
         problems: Vec::new(),
-        kills: kills.len(),
+        kills: losses.kills.len(),
+        lapsed: losses.lapsed.len(),
         repeats: Repeats::default(),
         took,
     };
@@ -51,7 +52,7 @@ pub(crate) async fn audit(
         check_end(played, &view, places, &mut problems);
         check_journal(played, &journal, &mut problems);
         let bodies: Vec<_> = played.scene.bodies().collect();
-        findings.repeats.add(check_bodies(&bodies, &lines, kills, &mut problems));
+        findings.repeats.add(check_bodies(&bodies, &lines, losses, &mut problems));
         findings.rows.push(Row {
             function: played.scene.function,
             what: played.scene.what,
@@ -109,9 +110,9 @@ fn check_journal(played: &Played, journal: &Journal, problems: &mut Vec<String>)
     }
 }
 
-/// Each body once, in order; again only if its worker was killed before Ergate heard of it. Returns which
+/// Each body once, in order; again only if its worker was killed, or lost its lease, before Ergate heard of it. Returns which
 /// did.
-fn check_bodies(bodies: &[&str], lines: &[&Line], kills: &[Kill], problems: &mut Vec<String>) -> Repeats {
+fn check_bodies(bodies: &[&str], lines: &[&Line], losses: &Losses, problems: &mut Vec<String>) -> Repeats {
     let mut order = Vec::new();
     for line in lines.iter().filter(|line| line.what == Moment::Began) {
         if order.last() != Some(&line.step.as_str()) {
@@ -130,7 +131,7 @@ fn check_bodies(bodies: &[&str], lines: &[&Line], kills: &[Kill], problems: &mut
             problems.push(format!("step {body} is in the journal and its body never came to its end"));
         }
         for (line, next) in before.iter().zip(&begun[1..]) {
-            let kill = kills.iter().find(|kill| kill.pid == line.pid && kill.at >= line.at);
+            let kill = losses.kills.iter().find(|kill| kill.pid == line.pid && kill.at >= line.at);
             let had_worked =
                 |other: &&Line| other.step == body && other.pid == line.pid && other.what == Moment::Worked;
             repeats.add(Repeats {
@@ -141,7 +142,8 @@ fn check_bodies(bodies: &[&str], lines: &[&Line], kills: &[Kill], problems: &mut
             // What the same worker did later in this run it did after the journal had this step.
             let went_on =
                 lines.iter().any(|later| later.pid == line.pid && later.at > line.at && later.step != body);
-            if kill.is_none() || went_on {
+            // One that lost its lease may have gone on when it had another.
+            if !losses.lapsed.contains(&line.pid) && (kill.is_none() || went_on) {
                 problems.push(format!(
                     "step {body} ran again though worker {} was not killed between effect and record",
                     line.pid
@@ -197,7 +199,7 @@ async fn check_effects(
 mod tests {
     use jiff::Timestamp;
 
-    use super::*;
+    use super::{super::workers::Kill, *};
 
     /// Lines of one run: step, worker, second, moment.
     fn ledger(lines: &[(&str, u32, i64, Moment)]) -> Vec<Line> {
@@ -215,9 +217,9 @@ mod tests {
     fn check(lines: &[(&str, u32, i64, Moment)], kills: &[(u32, i64)]) -> (Repeats, Vec<String>) {
         let (lines, mut problems) = (ledger(lines), Vec::new());
         let kill = |&(pid, at): &(u32, i64)| Kill { pid, at: Timestamp::from_second(at).unwrap() };
-        let kills: Vec<_> = kills.iter().map(kill).collect();
+        let losses = Losses { kills: kills.iter().map(kill).collect(), ..Losses::default() };
         let lines: Vec<_> = lines.iter().collect();
-        let repeats = check_bodies(&["a", "b"], &lines, &kills, &mut problems);
+        let repeats = check_bodies(&["a", "b"], &lines, &losses, &mut problems);
         (repeats, problems)
     }
 

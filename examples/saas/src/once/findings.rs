@@ -13,6 +13,8 @@ pub(crate) struct Findings {
     pub(crate) rows: Vec<Row>,
     pub(crate) problems: Vec<String>,
     pub(crate) kills: usize,
+    /// Workers that lost a lease while they lived.
+    pub(crate) lapsed: usize,
     pub(crate) repeats: Repeats,
     pub(crate) took: Duration,
 }
@@ -69,10 +71,14 @@ impl Findings {
     pub(crate) fn print_line(&self, seed: u64) -> io::Result<()> {
         let runs = self.rows.len();
         let (kills, again, seconds) = (self.kills, self.repeats.bodies, self.took.as_secs_f64());
+        let lapsed = match self.lapsed {
+            0 => String::new(),
+            lapsed => format!("{lapsed} lost leases without being killed, "),
+        };
         let verdict = if self.problems.is_empty() { "right" } else { "WRONG" };
         writeln!(
             io::stdout(),
-            "  seed {seed:<8} {verdict}  {runs} runs, {kills} workers killed, {again} bodies ran again, {seconds:.1} s"
+            "  seed {seed:<8} {verdict}  {runs} runs, {kills} workers killed, {lapsed}{again} bodies ran again, {seconds:.1} s"
         )
     }
 

@@ -96,7 +96,7 @@ impl Round {
         fleet.stop().await?;
 
         let ledger = Ledger::read(&self.places.ledger())?;
-        audit::audit(&app, &self.places, &played, &ledger, &fleet.kills, begun.elapsed()).await
+        audit::audit(&app, &self.places, &played, &ledger, &fleet.losses()?, begun.elapsed()).await
     }
 
     /// Leaves nothing behind in Redis, and if all was well nothing on the disk.

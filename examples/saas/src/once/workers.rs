@@ -1,6 +1,6 @@
 //! Workers as processes of their own: what a deployment has several of.
 
-use std::{env, fs::File, process::Stdio, time::Duration};
+use std::{collections::BTreeSet, env, fs::File, path::PathBuf, process::Stdio, time::Duration};
 
 use anyhow::{Context, bail, ensure};
 use ergate::{Client, duration};
@@ -29,18 +29,33 @@ pub(crate) struct Kill {
     pub(crate) at: Timestamp,
 }
 
+/// Why a worker may not have told Redis what it did.
+#[derive(Debug, Default)]
+pub(crate) struct Losses {
+    pub(crate) kills: Vec<Kill>,
+    /// Workers that lost a lease, as a machine that is busy elsewhere let them or Redis stand still for longer than it.
+    pub(crate) lapsed: BTreeSet<u32>,
+}
+
 /// Some workers, of which one or the other is killed and replaced. Dropped, all are killed.
 #[derive(Debug)]
 pub(crate) struct Fleet {
     places: Places,
     setting: Setting,
     workers: Vec<(u32, Child)>,
-    pub(crate) kills: Vec<Kill>,
+    kills: Vec<Kill>,
+    logs: Vec<(u32, PathBuf)>,
 }
 
 impl Fleet {
     pub(crate) fn start(places: &Places, setting: Setting, workers: usize) -> anyhow::Result<Self> {
-        let mut fleet = Self { places: places.clone(), setting, workers: Vec::new(), kills: Vec::new() };
+        let mut fleet = Self {
+            places: places.clone(),
+            setting,
+            workers: Vec::new(),
+            kills: Vec::new(),
+            logs: Vec::new(),
+        };
         for _ in 0..workers {
             fleet.start_another()?;
         }
@@ -69,6 +84,7 @@ impl Fleet {
             .context("starting a worker")?;
         let pid = child.id().context("a worker ended at once")?;
         self.workers.push((pid, child));
+        self.logs.push((pid, log));
         Ok(())
     }
 
@@ -97,6 +113,18 @@ impl Fleet {
         child.kill().await.context("killing a worker")?;
         self.kills.push(Kill { pid, at: Timestamp::now() });
         self.start_another()
+    }
+
+    /// What kept workers from telling Redis what they did.
+    pub(crate) fn losses(&self) -> anyhow::Result<Losses> {
+        let mut lapsed = BTreeSet::new();
+        for (pid, log) in &self.logs {
+            let said = std::fs::read_to_string(log)?;
+            if ["lease cannot be trusted", "lease has run out"].iter().any(|loss| said.contains(loss)) {
+                lapsed.insert(*pid);
+            }
+        }
+        Ok(Losses { kills: self.kills.clone(), lapsed })
     }
 
     /// Ends all as a deployment does, and sees that they went in order.
