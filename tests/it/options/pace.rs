@@ -170,10 +170,13 @@ async fn runs_start_at_the_rate_of_their_throttle_over_all_workers() {
     }
     until("all have begun", async || starts.0.lock().unwrap().len() == 41).await;
 
-    let times = starts.0.lock().unwrap().clone();
-    let took = (*times.iter().max().unwrap() - *times.iter().min().unwrap()).as_secs_f64();
-    println!("40 intervals of 50 ms took {took:.3} s");
-    assert!((1.96..=2.04).contains(&took), "{took}");
+    let mut times = starts.0.lock().unwrap().clone();
+    times.sort();
+    let took = (times[40] - times[0]).as_secs_f64();
+    assert!(took >= 1.96, "40 intervals of 50 ms took {took:.3} s: runs began too fast");
+    // A machine that stands still for a moment makes some starts late, and is not the throttle's doing: some second is exact.
+    let seconds: Vec<_> = times.windows(21).map(|starts| (starts[20] - starts[0]).as_secs_f64()).collect();
+    assert!(seconds.iter().any(|second| (0.98..=1.02).contains(second)), "{seconds:.3?}");
     for worker in workers {
         worker.stop().await;
     }
