@@ -3,7 +3,10 @@
 //! What is to be told is kept in a stream of the queue, by the script that ended the job, and deleted once it has been told.
 //! Telling goes by names that make a second time change nothing.
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, HashMap},
+    future::IntoFuture,
+};
 
 use ergate_shared::{
     Event, EventName, EventRecord, FailureKind, FailureRecord, FunctionName, JobId, JobRecord, Parent,
@@ -15,7 +18,7 @@ use ergate_shared::{
 };
 use serde_json::value::RawValue;
 
-use crate::{Client, Error, SendEvent, SendEvents};
+use crate::{Client, Error, SendEvent};
 
 /// Ends told at once.
 const AT_ONCE: usize = 200;
@@ -108,10 +111,16 @@ impl Client {
             };
             events.extend(self.events_of(&function, end, input.events, heard));
         }
-        if events.is_empty() {
-            return Ok(());
+        for sent in futures_util::future::join_all(events.into_iter().map(SendEvent::into_future)).await {
+            match sent {
+                Err(error) if !error.is_connection() => {
+                    // It would be refused for ever, and hold up all that come after it.
+                    tracing::error!(%function, %error, "an end is told to no function");
+                }
+                sent => drop(sent?),
+            }
         }
-        events.into_iter().collect::<SendEvents>().await.map(drop)
+        Ok(())
     }
 
     /// The events that tell of an end.
