@@ -11,14 +11,14 @@ const NAME: &str = "ergate";
 
 /// A running group. Dropped, all three are killed.
 #[derive(Debug)]
-pub(crate) struct RedisSentinel {
+pub struct RedisSentinel {
     servers: [RedisServer; 2],
     sentinel: RedisServer,
 }
 
 impl RedisSentinel {
     /// Starts the group and returns once the sentinel knows a replica that is in step.
-    pub(crate) async fn start() -> Self {
+    pub async fn start() -> Self {
         let options = || RedisServer::options().config("repl-diskless-sync-delay", "0");
         let primary = options().start().await;
         let port = primary.port().to_string();
@@ -39,17 +39,17 @@ impl RedisSentinel {
     }
 
     /// The sentinel's address.
-    pub(crate) fn url(&self) -> String {
+    pub fn url(&self) -> String {
         self.sentinel.url()
     }
 
     /// The name under which the sentinel watches the primary.
-    pub(crate) fn name(&self) -> &'static str {
+    pub fn name(&self) -> &'static str {
         NAME
     }
 
     /// The server that the sentinel calls the primary.
-    pub(crate) async fn primary(&mut self) -> &mut RedisServer {
+    pub async fn primary(&mut self) -> &mut RedisServer {
         let port = self.primary_port().await;
         let primary = self.servers.iter_mut().find(|server| server.port() == port);
         primary.expect("the sentinel watches one of ours")
@@ -57,7 +57,7 @@ impl RedisSentinel {
 
     /// Makes the replica the primary, and returns once it is. The sentinel lets the old one follow about eight seconds later;
     /// `in_step` waits for that.
-    pub(crate) async fn failover(&self) {
+    pub async fn failover(&self) {
         let before = self.primary_port().await;
         until("the sentinel starts a failover", async || {
             self.sentinel.try_ask::<Value>(&["SENTINEL", "FAILOVER", NAME]).await.is_ok()
@@ -67,7 +67,7 @@ impl RedisSentinel {
     }
 
     /// Waits until one server is the primary and the other has all its data.
-    pub(crate) async fn in_step(&self) {
+    pub async fn in_step(&self) {
         until("the replica is in step", async || {
             let primary = self.primary_port().await;
             let (first, second) = (&self.servers[0], &self.servers[1]);
@@ -83,7 +83,7 @@ impl RedisSentinel {
     }
 
     /// The port of the server that the sentinel calls the primary; after the primary was killed it changes by itself.
-    pub(crate) async fn primary_port(&self) -> u16 {
+    pub async fn primary_port(&self) -> u16 {
         until_some("the sentinel names a primary", async || {
             let address: Option<(String, u16)> =
                 self.sentinel.ask(&["SENTINEL", "GET-MASTER-ADDR-BY-NAME", NAME]).await;

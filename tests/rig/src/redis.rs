@@ -27,7 +27,7 @@ const READY: [&str; 2] = ["Ready to accept connections", "Sentinel ID is"];
 
 /// A running server. Dropped, it is killed and its directory removed.
 #[derive(Debug)]
-pub(crate) struct RedisServer {
+pub struct RedisServer {
     process: Option<Leash>,
     port: u16,
     directory: PathBuf,
@@ -36,7 +36,7 @@ pub(crate) struct RedisServer {
 
 /// How a server is set up. By default it keeps nothing on disk and asks for no password.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct RedisOptions {
+pub struct RedisOptions {
     lines: Vec<String>,
     sentinel: bool,
     password: Option<String>,
@@ -45,39 +45,42 @@ pub(crate) struct RedisOptions {
 
 /// The files a server with TLS needs, PEM.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct TlsFiles<'a> {
-    pub(crate) certificate: &'a Path,
-    pub(crate) key: &'a Path,
-    pub(crate) authority: &'a Path,
+pub struct TlsFiles<'a> {
+    /// The server's certificate.
+    pub certificate: &'a Path,
+    /// Its private key.
+    pub key: &'a Path,
+    /// The certificate that signed it.
+    pub authority: &'a Path,
 }
 
 // impl RedisOptions
 
 impl RedisOptions {
     /// One line of the configuration file; the value is taken as it is, quotes included.
-    pub(crate) fn config(mut self, name: &str, value: &str) -> Self {
+    pub fn config(mut self, name: &str, value: &str) -> Self {
         self.lines.push(format!("{name} {value}"));
         self
     }
 
     /// An append-only file that is flushed before every answer: a kill loses nothing that was acknowledged.
-    pub(crate) fn appendonly_always(self) -> Self {
+    pub fn appendonly_always(self) -> Self {
         self.config("appendonly", "yes").config("appendfsync", "always")
     }
 
     /// The default user's password, which `url` then carries.
-    pub(crate) fn password(mut self, password: &str) -> Self {
+    pub fn password(mut self, password: &str) -> Self {
         self.password = Some(password.to_owned());
         self.config("requirepass", password)
     }
 
     /// A user with access rules such as `~ergate:* +@all`; `url_as` gives the address.
-    pub(crate) fn user(self, name: &str, password: &str, rules: &str) -> Self {
+    pub fn user(self, name: &str, password: &str, rules: &str) -> Self {
         self.config("user", &format!("{name} on >{password} {rules}"))
     }
 
     /// TLS only; `url` is then a `rediss` one.
-    pub(crate) fn tls(mut self, files: TlsFiles<'_>) -> Self {
+    pub fn tls(mut self, files: TlsFiles<'_>) -> Self {
         self.tls = true;
         self.config("tls-cert-file", &files.certificate.display().to_string())
             .config("tls-key-file", &files.key.display().to_string())
@@ -86,7 +89,7 @@ impl RedisOptions {
     }
 
     /// A sentinel instead of a server.
-    pub(super) fn sentinel(mut self) -> Self {
+    pub(crate) fn sentinel(mut self) -> Self {
         self.sentinel = true;
         self
     }
@@ -95,7 +98,7 @@ impl RedisOptions {
     ///
     /// # Panics
     /// If there is no server binary, or the server refuses its configuration; its log is in the message.
-    pub(crate) async fn start(self) -> RedisServer {
+    pub async fn start(self) -> RedisServer {
         let directory = env::temp_dir().join(format!("ergate-test-{}", Uuid::new_v4().simple()));
         fs::create_dir(&directory).expect("a temporary directory can be made");
         let mut server = RedisServer { process: None, port: 0, directory, options: self };
@@ -131,30 +134,33 @@ impl RedisOptions {
 
 impl RedisServer {
     /// A server with the default options.
-    pub(crate) async fn start() -> Self {
+    pub async fn start() -> Self {
         Self::options().start().await
     }
 
-    pub(crate) fn options() -> RedisOptions {
+    /// How the server is to be set up, to be changed before `start`.
+    pub fn options() -> RedisOptions {
         RedisOptions::default()
     }
 
-    pub(crate) fn port(&self) -> u16 {
+    /// Where the server listens, on loopback.
+    pub fn port(&self) -> u16 {
         self.port
     }
 
     /// The data directory. It outlives `kill`.
-    pub(crate) fn directory(&self) -> &Path {
+    pub fn directory(&self) -> &Path {
         &self.directory
     }
 
-    pub(crate) fn url(&self) -> String {
+    /// The address, with the password of the default user if it has one.
+    pub fn url(&self) -> String {
         let login = self.options.password.as_ref().map(|it| format!(":{it}@")).unwrap_or_default();
         self.address(&login)
     }
 
     /// The address for one user of the access list.
-    pub(crate) fn url_as(&self, user: &str, password: &str) -> String {
+    pub fn url_as(&self, user: &str, password: &str) -> String {
         self.address(&format!("{user}:{password}@"))
     }
 
@@ -164,12 +170,12 @@ impl RedisServer {
     }
 
     /// A connection that does not go through any code of ours.
-    pub(crate) async fn connection(&self) -> MultiplexedConnection {
+    pub async fn connection(&self) -> MultiplexedConnection {
         connection_to(&self.url()).await.expect("the server answers")
     }
 
     /// Sends one command on a connection of its own.
-    pub(crate) async fn try_ask<T: FromRedisValue>(&self, words: &[&str]) -> RedisResult<T> {
+    pub async fn try_ask<T: FromRedisValue>(&self, words: &[&str]) -> RedisResult<T> {
         let mut command = redis::Cmd::new();
         for word in words {
             command.arg(*word);
@@ -178,7 +184,7 @@ impl RedisServer {
     }
 
     /// Sends one command on a connection of its own, and panics if it is refused.
-    pub(crate) async fn ask<T: FromRedisValue>(&self, words: &[&str]) -> T {
+    pub async fn ask<T: FromRedisValue>(&self, words: &[&str]) -> T {
         match self.try_ask(words).await {
             Ok(answer) => answer,
             Err(error) => panic!("the server refused {words:?}: {error}"),
@@ -186,14 +192,14 @@ impl RedisServer {
     }
 
     /// Kills the server as a power cut would, and keeps its directory. Does nothing if it is not running.
-    pub(crate) fn kill(&mut self) {
+    pub fn kill(&mut self) {
         if let Some(mut process) = self.process.take() {
             process.kill().expect("the server can be killed");
         }
     }
 
     /// Kills the server if it runs, and starts it again on the same port with the same directory.
-    pub(crate) async fn restart(&mut self) {
+    pub async fn restart(&mut self) {
         self.kill();
         if let Err(log) = self.launch().await {
             panic!("the server did not start again:\n{log}");
@@ -201,17 +207,17 @@ impl RedisServer {
     }
 
     /// Stops the server where it stands: connections stay open, nothing is answered.
-    pub(crate) fn freeze(&self) {
+    pub fn freeze(&self) {
         self.running().freeze().expect("the server can be stopped");
     }
 
     /// Lets a frozen server go on.
-    pub(crate) fn thaw(&self) {
+    pub fn thaw(&self) {
         self.running().thaw().expect("the server can be resumed");
     }
 
     /// What the server has logged since it was last started.
-    pub(crate) fn log(&self) -> String {
+    pub fn log(&self) -> String {
         fs::read_to_string(self.directory.join("log")).unwrap_or_default()
     }
 
@@ -265,7 +271,7 @@ impl Drop for RedisServer {
 }
 
 /// A port nobody listens on, whose like the system does not hand out.
-pub(super) fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     loop {
         let [high, low, ..] = *Uuid::new_v4().as_bytes();
         let port = PORTS.start + u16::from_be_bytes([high, low]) % (PORTS.end - PORTS.start);

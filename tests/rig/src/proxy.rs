@@ -28,7 +28,7 @@ mod passage;
 
 /// A proxy in front of one server. Dropped, it closes every connection.
 #[derive(Debug)]
-pub(crate) struct Proxy {
+pub struct Proxy {
     url: String,
     address: SocketAddr,
     upstream: SocketAddr,
@@ -69,7 +69,7 @@ struct Census {
 }
 
 /// Resolves when the thing that was to be lost is lost and the connection closed. Panics if that never comes.
-pub(crate) type Lost = Pin<Box<dyn Future<Output = ()> + Send>>;
+pub type Lost = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 type Matches = Box<dyn FnMut(&[&[u8]]) -> bool + Send>;
 
@@ -87,7 +87,7 @@ enum Lose {
 
 impl Proxy {
     /// A proxy that passes everything on.
-    pub(crate) fn to(server: &RedisServer) -> Self {
+    pub fn to(server: &RedisServer) -> Self {
         let port = free_port();
         let url = server.url().replace(&format!(":{}", server.port()), &format!(":{port}"));
         assert!(url.starts_with("redis://"), "the proxy cannot look into TLS");
@@ -110,17 +110,17 @@ impl Proxy {
     }
 
     /// The server's address with the proxy's port.
-    pub(crate) fn url(&self) -> &str {
+    pub fn url(&self) -> &str {
         &self.url
     }
 
     /// How many connections are open.
-    pub(crate) fn connections(&self) -> usize {
+    pub fn connections(&self) -> usize {
         self.faults.census.borrow().open
     }
 
     /// Closes every connection and refuses new ones.
-    pub(crate) async fn cut(&self) {
+    pub async fn cut(&self) {
         let accepting = self.accepting.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(accepting) = accepting {
             accepting.abort();
@@ -131,14 +131,14 @@ impl Proxy {
     }
 
     /// Accepts connections and keeps the old ones, but passes nothing: what is sent waits for `heal`.
-    pub(crate) async fn stall(&self) {
+    pub async fn stall(&self) {
         self.set(Mode::Stall);
         self.listen();
         self.census(|now| now.held == now.open).await;
     }
 
     /// Passes everything again, without delay. Traps stay set.
-    pub(crate) async fn heal(&self) {
+    pub async fn heal(&self) {
         self.faults.weather.send_modify(|now| now.delay = Duration::ZERO);
         self.set(Mode::Pass);
         self.listen();
@@ -146,35 +146,35 @@ impl Proxy {
     }
 
     /// Closes every connection of this moment, and welcomes new ones.
-    pub(crate) fn reset(&self) {
+    pub fn reset(&self) {
         self.faults.weather.send_modify(|now| now.era += 1);
     }
 
     /// Makes requests reach Redis this much later; their order stays.
-    pub(crate) fn delay(&self, delay: Duration) {
+    pub fn delay(&self, delay: Duration) {
         self.faults.weather.send_modify(|now| now.delay = delay);
     }
 
     /// Loses the reply to the next request that has `word` (a script's SHA, a command, a key) among its arguments: Redis has
     /// carried it out and answered, then the connection closes. Earlier replies arrive, later requests do not reach Redis, and
     /// an answer that the script is not loaded does not count. The trap is set at once; the future waits for it to happen.
-    pub(crate) fn lose_reply_of(&self, word: &str) -> Lost {
+    pub fn lose_reply_of(&self, word: &str) -> Lost {
         self.lose_reply_when(among(word))
     }
 
     /// Loses the next request that has `word` among its arguments: earlier ones are answered, then the connection closes
     /// without Redis having seen this one.
-    pub(crate) fn lose_request_of(&self, word: &str) -> Lost {
+    pub fn lose_request_of(&self, word: &str) -> Lost {
         self.lose_request_when(among(word))
     }
 
     /// Like `lose_reply_of`, of the first request that `matches`; a closure that counts makes it the nth.
-    pub(crate) fn lose_reply_when(&self, matches: impl FnMut(&[&[u8]]) -> bool + Send + 'static) -> Lost {
+    pub fn lose_reply_when(&self, matches: impl FnMut(&[&[u8]]) -> bool + Send + 'static) -> Lost {
         self.trap(Lose::Reply, Box::new(matches))
     }
 
     /// Like `lose_request_of`, of the first request that `matches`.
-    pub(crate) fn lose_request_when(&self, matches: impl FnMut(&[&[u8]]) -> bool + Send + 'static) -> Lost {
+    pub fn lose_request_when(&self, matches: impl FnMut(&[&[u8]]) -> bool + Send + 'static) -> Lost {
         self.trap(Lose::Request, Box::new(matches))
     }
 

@@ -22,14 +22,14 @@ kill -KILL "$1" 2>/dev/null
 
 /// A running child and its watchdog.
 #[derive(Debug)]
-pub(crate) struct Leash {
+pub struct Leash {
     child: Child,
     watchdog: Child,
 }
 
 impl Leash {
     /// Starts `command`. If we are killed, so is the child, and `directory` is removed.
-    pub(crate) fn spawn(command: &mut Command, directory: Option<&Path>) -> Result<Self> {
+    pub fn spawn(command: &mut Command, directory: Option<&Path>) -> Result<Self> {
         let mut child = command.spawn()?;
         let watchdog = Command::new("sh")
             .args(["-c", WATCHDOG, "watchdog"])
@@ -49,37 +49,41 @@ impl Leash {
         }
     }
 
-    pub(crate) fn id(&self) -> u32 {
+    /// The process id.
+    pub fn id(&self) -> u32 {
         self.child.id()
     }
 
-    pub(crate) fn child(&mut self) -> &mut Child {
+    /// The child itself, for its pipes.
+    pub fn child(&mut self) -> &mut Child {
         &mut self.child
     }
 
     /// How the child ended, or `None` while it runs.
-    pub(crate) fn exited(&mut self) -> Result<Option<ExitStatus>> {
+    pub fn exited(&mut self) -> Result<Option<ExitStatus>> {
         self.child.try_wait()
     }
 
-    pub(crate) fn signal(&self, signal: Signal) -> Result<()> {
+    /// Sends a signal; nothing happens if the process has ended.
+    pub fn signal(&self, signal: Signal) -> Result<()> {
         Ok(kill_process(self.pid()?, signal)?)
     }
 
     /// Stops the child where it stands, and returns once it does. A child that has ended is left as it is.
-    pub(crate) fn freeze(&self) -> Result<()> {
+    pub fn freeze(&self) -> Result<()> {
         self.signal(Signal::STOP)?;
         let options = WaitIdOptions::STOPPED | WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
         waitid(WaitId::Pid(self.pid()?), options)?;
         Ok(())
     }
 
-    pub(crate) fn thaw(&self) -> Result<()> {
+    /// Lets a frozen process go on.
+    pub fn thaw(&self) -> Result<()> {
         self.signal(Signal::CONT)
     }
 
     /// Kills the child and returns once it is gone. Does nothing the second time.
-    pub(crate) fn kill(&mut self) -> Result<()> {
+    pub fn kill(&mut self) -> Result<()> {
         // The watchdog goes first: it knows a number, and after the child's end that number may belong to a stranger.
         self.watchdog.kill()?;
         self.watchdog.wait()?;

@@ -1,7 +1,7 @@
 //! Just enough of the Redis protocol (RESP2 and RESP3) to see where a request or a reply ends.
 
 /// Length of the first whole value in `bytes`, or `None` if it has not all arrived.
-pub(crate) fn frame(bytes: &[u8]) -> Option<usize> {
+pub fn frame(bytes: &[u8]) -> Option<usize> {
     let line = line(bytes)?;
     let number = || std::str::from_utf8(&bytes[1..line - 2]).ok()?.parse::<i64>().ok();
     match bytes[0] {
@@ -18,7 +18,7 @@ pub(crate) fn frame(bytes: &[u8]) -> Option<usize> {
 }
 
 /// The arguments of a request, the command's name first. Clients send arrays of bulk strings and nothing else.
-pub(crate) fn arguments(request: &[u8]) -> Vec<&[u8]> {
+pub fn arguments(request: &[u8]) -> Vec<&[u8]> {
     let mut arguments = Vec::new();
     let mut at = line(request).unwrap_or(request.len());
     while let (Some(head), Some(length)) = (line(&request[at..]), frame(&request[at..])) {
@@ -29,12 +29,12 @@ pub(crate) fn arguments(request: &[u8]) -> Vec<&[u8]> {
 }
 
 /// Whether a whole value is a push message, which answers no request.
-pub(crate) fn is_push(reply: &[u8]) -> bool {
+pub fn is_push(reply: &[u8]) -> bool {
     reply.first() == Some(&b'>')
 }
 
 /// Whether a reply says that the script is not loaded, so nothing was done and the client will ask again.
-pub(crate) fn is_noscript(reply: &[u8]) -> bool {
+pub fn is_noscript(reply: &[u8]) -> bool {
     reply.starts_with(b"-NOSCRIPT")
 }
 

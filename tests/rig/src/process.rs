@@ -18,14 +18,14 @@ use super::{
 
 /// A running program. Dropped, it is killed.
 #[derive(Debug)]
-pub(crate) struct Process {
+pub struct Process {
     leash: Leash,
     output: watch::Receiver<Vec<String>>,
 }
 
 impl Process {
     /// Starts `command` without input, its output captured line by line.
-    pub(crate) fn start(command: &mut Command) -> Self {
+    pub fn start(command: &mut Command) -> Self {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut leash = match Leash::spawn(command, None) {
             Ok(leash) => leash,
@@ -46,7 +46,7 @@ impl Process {
     ///
     /// # Panics
     /// If it is not there: cargo does not build another package's programs for a test, `cargo build --bins` does.
-    pub(crate) fn binary(name: &str) -> PathBuf {
+    pub fn binary(name: &str) -> PathBuf {
         let test = std::env::current_exe().expect("a running program has a path");
         let built = test.ancestors().skip(2).map(|folder| folder.join(name)).find(|file| file.is_file());
         built.unwrap_or_else(|| {
@@ -56,12 +56,13 @@ impl Process {
         })
     }
 
-    pub(crate) fn id(&self) -> u32 {
+    /// The process id.
+    pub fn id(&self) -> u32 {
         self.leash.id()
     }
 
     /// Waits for the first line of output, past or to come, that contains `text`, and returns it.
-    pub(crate) async fn says(&self, text: &str) -> String {
+    pub async fn says(&self, text: &str) -> String {
         let found = |lines: &Vec<String>| lines.iter().find(|line| line.contains(text)).cloned();
         let mut output = self.output.clone();
         let said = timeout(DEADLINE, output.wait_for(|lines| found(lines).is_some())).await;
@@ -70,32 +71,32 @@ impl Process {
     }
 
     /// Everything written to standard output and standard error so far.
-    pub(crate) fn output(&self) -> String {
+    pub fn output(&self) -> String {
         self.output.borrow().join("\n")
     }
 
     /// Asks the process to end.
-    pub(crate) fn sigterm(&self) {
+    pub fn sigterm(&self) {
         self.leash.signal(Signal::TERM).expect("the process can be asked to end");
     }
 
     /// Kills the process, and returns once it is gone.
-    pub(crate) fn sigkill(&mut self) {
+    pub fn sigkill(&mut self) {
         self.leash.kill().expect("the process can be killed");
     }
 
     /// Stops the process where it stands, and returns once it does.
-    pub(crate) fn sigstop(&self) {
+    pub fn sigstop(&self) {
         self.leash.freeze().expect("the process can be stopped");
     }
 
     /// Lets a stopped process go on.
-    pub(crate) fn sigcont(&self) {
+    pub fn sigcont(&self) {
         self.leash.thaw().expect("the process can be resumed");
     }
 
     /// Waits until the process ends by itself.
-    pub(crate) async fn exited(&mut self) -> ExitStatus {
+    pub async fn exited(&mut self) -> ExitStatus {
         until_some("the process ends", async || self.leash.exited().expect("the process is our child")).await
     }
 }
@@ -107,7 +108,7 @@ impl Process {
     ///
     /// # Panics
     /// When the time is over, with the output so far.
-    pub(crate) async fn exited_within(&mut self, limit: std::time::Duration) -> ExitStatus {
+    pub async fn exited_within(&mut self, limit: std::time::Duration) -> ExitStatus {
         let ended = async {
             loop {
                 if let Some(status) = self.leash.exited().expect("the process is our child") {

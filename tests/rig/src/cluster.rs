@@ -6,13 +6,13 @@ const SLOTS: [(&str, &str); 3] = [("0", "5460"), ("5461", "10922"), ("10923", "1
 
 /// A running cluster. Dropped, its nodes are killed.
 #[derive(Debug)]
-pub(crate) struct RedisCluster {
+pub struct RedisCluster {
     nodes: Vec<RedisServer>,
 }
 
 impl RedisCluster {
     /// Starts the nodes and returns once each of them calls the cluster whole.
-    pub(crate) async fn start() -> Self {
+    pub async fn start() -> Self {
         let mut nodes = Vec::new();
         for (epoch, (first, last)) in SLOTS.iter().enumerate() {
             let options = RedisServer::options()
@@ -33,28 +33,29 @@ impl RedisCluster {
     }
 
     /// The addresses of all nodes; any of them is enough for a client to find the others.
-    pub(crate) fn urls(&self) -> Vec<String> {
+    pub fn urls(&self) -> Vec<String> {
         self.nodes.iter().map(RedisServer::url).collect()
     }
 
-    pub(crate) fn nodes(&self) -> &[RedisServer] {
+    /// The three nodes, in the order of their slots.
+    pub fn nodes(&self) -> &[RedisServer] {
         &self.nodes
     }
 
     /// A node to kill and restart; the slots are in order, a third on each.
-    pub(crate) fn node(&mut self, index: usize) -> &mut RedisServer {
+    pub fn node(&mut self, index: usize) -> &mut RedisServer {
         &mut self.nodes[index]
     }
 
     /// The node that serves `key`.
-    pub(crate) async fn node_of(&mut self, key: &str) -> &mut RedisServer {
+    pub async fn node_of(&mut self, key: &str) -> &mut RedisServer {
         let slot: usize = self.nodes[0].ask(&["CLUSTER", "KEYSLOT", key]).await;
         let owner = SLOTS.iter().position(|(_, last)| last.parse().is_ok_and(|last: usize| slot <= last));
         self.node(owner.expect("every slot is served"))
     }
 
     /// Waits until every node sees all three and all slots served.
-    pub(crate) async fn whole(&self) {
+    pub async fn whole(&self) {
         for node in &self.nodes {
             until("the cluster is whole", async || {
                 let info = node.try_ask::<String>(&["CLUSTER", "INFO"]).await.unwrap_or_default();

@@ -10,7 +10,7 @@ use tokio::{
 };
 
 use super::{Faults, Lose, Mode, Trap, Weather};
-use crate::support::resp;
+use crate::resp;
 
 /// What has arrived and what waits to go out. A trap that sprang stops requests behind the one it caught.
 #[derive(Default)]

@@ -5,7 +5,7 @@ use std::{pin::pin, time::Duration};
 use tokio::time::{Instant, sleep, timeout_at};
 
 /// How long any wait of a test may take. Generous, since it only decides how late a broken test is called broken.
-pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
+pub const DEADLINE: Duration = Duration::from_secs(20);
 
 const INTERVAL: Duration = Duration::from_millis(5);
 
@@ -14,7 +14,7 @@ const INTERVAL: Duration = Duration::from_millis(5);
 /// # Panics
 /// After [`DEADLINE`], naming `what` was awaited.
 #[track_caller]
-pub(crate) fn until(what: &str, mut condition: impl AsyncFnMut() -> bool) -> impl Future<Output = ()> {
+pub fn until(what: &str, mut condition: impl AsyncFnMut() -> bool) -> impl Future<Output = ()> {
     until_some(what, async move || condition().await.then_some(()))
 }
 
@@ -23,10 +23,7 @@ pub(crate) fn until(what: &str, mut condition: impl AsyncFnMut() -> bool) -> imp
 /// # Panics
 /// After [`DEADLINE`], naming `what` was awaited.
 #[track_caller]
-pub(crate) fn until_some<T>(
-    what: &str,
-    mut probe: impl AsyncFnMut() -> Option<T>,
-) -> impl Future<Output = T> {
+pub fn until_some<T>(what: &str, mut probe: impl AsyncFnMut() -> Option<T>) -> impl Future<Output = T> {
     let caller = std::panic::Location::caller();
     async move {
         let deadline = Instant::now() + DEADLINE;
