@@ -236,7 +236,10 @@ impl Everything {
                 &format!("HSET {} {run}.1.open 1", of_runs(K::journal)),
                 &["is open and waits for nothing"],
             ),
-            damage(&format!("HSET {} {run}.2.open 1", of_runs(K::journal)), &["is resolved and open", "which does not know of it"]),
+            damage(
+                &format!("HSET {} {run}.2.open 1", of_runs(K::journal)),
+                &["is resolved and open", "which does not know of it"],
+            ),
             damage(&format!("DEL {}", names.waiting), &["no event finds this wait"]),
             damage(&format!("DEL {}", names.lapsing), &["waits for ever"]),
             damage(

@@ -295,7 +295,8 @@ async fn read(
     let about: Vec<redis::Value> = client.redis().pipeline("types", &about).await?;
     let (mut contents, mut read) = (redis::pipe(), Vec::new());
     for (key, about) in keys.into_iter().zip(about.chunks(2)) {
-        let (kind, goes_in) = (String::from_redis_value(about[0].clone())?, i64::from_redis_value(about[1].clone())?);
+        let (kind, goes_in) =
+            (String::from_redis_value(about[0].clone())?, i64::from_redis_value(about[1].clone())?);
         let is_call = matches!(Owner::of(client.namespace(), &key), Some(Owner::Call(..)));
         if is_call && goes_in == FOR_EVER {
             lasting_calls.insert(key.clone());
