@@ -11,6 +11,8 @@ use crate::{
     stage::Plan,
 };
 
+mod network;
+
 /// How large plays are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scale {
@@ -108,6 +110,7 @@ pub fn all() -> Vec<Scenario> {
             },
         ),
     ]);
+    all.extend(network::all());
     all
 }
 
