@@ -8,6 +8,7 @@ use std::{
 use ergate::{JobState, JobView, QueueStats, RunInput, Tries, reconcile};
 
 use crate::{
+    audit::audit,
     diary::Diary,
     ground::Ground,
     ledger::{self, Answer, Line, Told, What},
@@ -152,7 +153,7 @@ impl Evidence {
             done,
             stall: stage.stalls.worst(),
             took,
-            findings: Vec::new(),
+            findings: audit(&stage.client).await?.into_iter().map(|finding| finding.0).collect(),
         })
     }
 

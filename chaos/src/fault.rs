@@ -7,6 +7,7 @@ use fastrand::Rng;
 use crate::stage::Stage;
 
 pub mod handler;
+pub mod network;
 pub mod producer;
 pub mod server;
 pub mod worker;

@@ -2,6 +2,8 @@
 
 use ergate_rig::RedisServer;
 
+pub mod wired;
+
 /// Servers that a stage's workers and producers use.
 ///
 /// A scenario with another topology, or with a network that fails, implements this for what it starts.

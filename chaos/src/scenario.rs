@@ -5,6 +5,7 @@ use std::{pin::Pin, sync::Arc, time::Duration};
 use crate::{report::Outcome, stage::Plan};
 
 mod mixtures;
+mod network;
 mod servers;
 mod single;
 mod workers;
@@ -90,5 +91,5 @@ impl Scenario {
 
 /// All scenarios.
 pub fn all() -> Vec<Scenario> {
-    [workers::all(), servers::all(), mixtures::all()].concat()
+    [workers::all(), servers::all(), network::all(), mixtures::all()].concat()
 }

@@ -294,6 +294,30 @@ async fn an_event_of_the_future_is_delivered_then_and_a_sooner_one_before_it() {
 }
 
 #[tokio::test]
+async fn what_announces_an_event_of_the_future_is_gone_once_it_was_read() {
+    let story = Story::begin().await;
+    let router = story.router();
+    // Each is sooner than all others, so that each is announced.
+    for hours in (1..=20).rev() {
+        story.client.send(Verified { user: hours }).delay(Duration::from_hours(hours)).await.unwrap();
+    }
+    let first = story.client.send(Verified { user: 0 }).await.unwrap();
+    story.until_routed([&first.id]).await;
+
+    until("only the event is left in the streams", async || {
+        let mut left = 0;
+        for shard in 0..SHARDS {
+            let mut length = redis::cmd("XLEN");
+            length.arg(ShardKeys::new(story.client.namespace(), shard).stream);
+            left += story.client.redis().command::<u64>("XLEN", &length).await.unwrap();
+        }
+        left == 1
+    })
+    .await;
+    router.stop().await;
+}
+
+#[tokio::test]
 async fn the_history_is_trimmed_and_what_was_not_delivered_is_kept() {
     let story = Story::begin().await;
     let unrouted = story.client.send_all((0..200).map(|user| Verified { user })).await.unwrap();
