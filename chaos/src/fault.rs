@@ -8,6 +8,7 @@ use crate::stage::Stage;
 
 pub mod handler;
 pub mod network;
+pub mod producer;
 pub mod server;
 pub mod worker;
 
