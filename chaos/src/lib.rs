@@ -8,6 +8,7 @@
 //! faults but not always at the same instruction.
 
 pub mod audit;
+pub mod beside;
 pub mod diary;
 pub mod draft;
 pub mod evidence;
