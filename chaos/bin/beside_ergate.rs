@@ -1,7 +1,9 @@
 //! Ergate under the faults that its peer is put under too: the program of this system for `chaos-beside`.
 
 use beside::{About, BACKOFF, Desk, Found, RETRIES, System, Task, Work};
-use ergate::{Backoff, Cancelled, Client, Context, Error, Job, Result, State, Tries, Worker, shutdown_signal};
+use ergate::{
+    Backoff, Cancelled, Client, Context, Error, Job, Result, State, Tries, Worker, shutdown_signal,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 

@@ -30,7 +30,7 @@ struct Options {
     #[arg(long)]
     lease_only: bool,
     /// How many plays go on at a time; most of them mostly wait.
-    #[arg(long, default_value_t = 6)]
+    #[arg(long, default_value_t = 8)]
     at_once: usize,
     /// Writes all that was seen into this file as JSON.
     #[arg(long)]
@@ -53,6 +53,7 @@ async fn main() -> anyhow::Result<ExitCode> {
 
     let mut report = Report {
         server: server_version().await?,
+        at_once: options.at_once,
         systems: systems.iter().map(|system| system.about.clone()).collect(),
         plays: Vec::new(),
         broken: Vec::new(),
@@ -101,7 +102,8 @@ async fn play(
             && let Some((scene, system, setting, seed)) = next.next()
         {
             let title = format!("{}, {}, {}, seed {seed}", scene.name, system.name, setting.name());
-            let logs = options.logs.as_ref().map(|folder| folder.join(title.replace(", ", "-").replace(' ', "-")));
+            let logs =
+                options.logs.as_ref().map(|folder| folder.join(title.replace(", ", "-").replace(' ', "-")));
             // Each on a thread of its own: what stands under a scene panics when it cannot do its duty, and the others go on.
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             let play = move || runtime.block_on(scene.play(system, setting, seed, logs));
@@ -114,7 +116,11 @@ async fn play(
         let (title, played) = ended?;
         match played {
             Ok(played) => {
-                writeln!(out, "{title}: played in {:.1} s", Duration::from_millis(played.took_ms).as_secs_f64())?;
+                writeln!(
+                    out,
+                    "{title}: played in {:.1} s",
+                    Duration::from_millis(played.took_ms).as_secs_f64()
+                )?;
                 report.plays.push(played);
             }
             Err(error) => {

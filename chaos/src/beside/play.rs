@@ -225,7 +225,10 @@ pub fn begins(lines: &[Line], ids: &[String], member: Option<&str>) -> Vec<u64> 
 
 /// When something happened to a call of this job on this worker.
 pub fn happened(lines: &[Line], id: &str, member: &str, what: &What) -> Option<u64> {
-    lines.iter().find(|line| line.id == id && line.member == member && line.what == *what).map(|line| line.at_us)
+    lines
+        .iter()
+        .find(|line| line.id == id && line.member == member && line.what == *what)
+        .map(|line| line.at_us)
 }
 
 /// How often a handler was called for each of these jobs: `1 of 8 twice` and the like.
@@ -254,7 +257,8 @@ pub fn states(found: &[Found]) -> String {
 /// What a system counted, without what is zero.
 pub fn counts(counts: &serde_json::Value) -> String {
     let all = counts.as_object().into_iter().flatten();
-    let some: Vec<_> = all.filter(|(_, number)| **number != 0).map(|(name, number)| format!("{name} {number}")).collect();
+    let some: Vec<_> =
+        all.filter(|(_, number)| **number != 0).map(|(name, number)| format!("{name} {number}")).collect();
     if some.is_empty() { "none".to_owned() } else { some.join(", ") }
 }
 

@@ -6,11 +6,16 @@ use serde::Serialize;
 
 use super::{Played, Scene, Setting, System};
 
+/// What the page says before any number.
+const PAGE: &str = include_str!("page.md");
+
 /// All that was played, and on what.
 #[derive(Debug, Serialize)]
 pub struct Report {
     /// The server's version.
     pub server: String,
+    /// How many plays went on at a time.
+    pub at_once: usize,
     /// The systems: version, build and set-up.
     pub systems: Vec<beside::About>,
     /// What was played.
@@ -31,8 +36,17 @@ impl Report {
     /// A table for each scene: a line for each thing that was looked for, a column for each system and set-up. What differed from
     /// run to run is divided by slashes, in the order of the seeds.
     pub fn markdown(&self, scenes: &[Scene], systems: &[System], settings: &[Setting]) -> String {
-        let mut text = String::new();
-        let _ = writeln!(text, "Server: {}.\n", self.server);
+        let mut text = PAGE.to_owned();
+        let mut seeds: Vec<_> = self.plays.iter().map(|play| play.seed.to_string()).collect();
+        seeds.sort_unstable();
+        seeds.dedup();
+        let _ = writeln!(
+            text,
+            "\n## What was played\n\nServer: {}. Seeds: {}. At most {} plays at a time.\n",
+            self.server,
+            seeds.join(", "),
+            self.at_once
+        );
         let _ = writeln!(text, "| system | build | set up by default | with a lease |\n|---|---|---|---|");
         for about in &self.systems {
             let _ = writeln!(
@@ -55,8 +69,10 @@ impl Report {
     }
 
     fn table(&self, text: &mut String, scene: &Scene, systems: &[System], settings: &[Setting]) {
-        let columns: Vec<_> =
-            settings.iter().flat_map(|setting| systems.iter().map(move |system| (system, setting.name()))).collect();
+        let columns: Vec<_> = settings
+            .iter()
+            .flat_map(|setting| systems.iter().map(move |system| (system, setting.name())))
+            .collect();
         let heads: Vec<_> =
             columns.iter().map(|(system, setting)| format!("{}, {setting}", system.name)).collect();
         let _ = writeln!(text, "| | {} |\n|---|{}", heads.join(" | "), "---|".repeat(columns.len()));
@@ -74,7 +90,9 @@ impl Report {
         let cells = |read: &dyn Fn(&Played) -> Option<String>| -> Vec<String> {
             columns
                 .iter()
-                .map(|(system, setting)| merge(plays_of(system, setting).into_iter().filter_map(read).collect()))
+                .map(|(system, setting)| {
+                    merge(plays_of(system, setting).into_iter().filter_map(read).collect())
+                })
                 .collect()
         };
 

@@ -46,8 +46,14 @@ pub fn all() -> Vec<Scene> {
         },
         Scene {
             name: "dropped connection",
-            about: connection::ABOUT,
-            acts: |play| Box::pin(connection::acts(play)),
+            about: connection::SHORT,
+            acts: |play| Box::pin(connection::short(play)),
+            appendonly: false,
+        },
+        Scene {
+            name: "longer outage",
+            about: connection::LONG,
+            acts: |play| Box::pin(connection::long(play)),
             appendonly: false,
         },
         Scene {

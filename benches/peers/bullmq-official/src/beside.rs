@@ -34,7 +34,8 @@ impl System for BullMqOfficial {
                 options.max_stalled_count,
                 seconds(options.run_retry_delay),
             ),
-            with_lease: "`lock_duration` and `stalled_interval` set to the lease; the rest as by default".to_owned(),
+            with_lease: "`lock_duration` and `stalled_interval` set to the lease; the rest as by default"
+                .to_owned(),
             build: build().to_owned(),
         }
     }
@@ -82,7 +83,8 @@ impl System for BullMqOfficial {
                 }
             }
         };
-        let mut set_up = WorkerOptions::new().connection(connection(&options.redis)).concurrency(options.slots);
+        let mut set_up =
+            WorkerOptions::new().connection(connection(&options.redis)).concurrency(options.slots);
         if let Some(lease) = options.lease() {
             set_up = set_up.lock_duration(lease).stalled_interval(lease);
         }

@@ -40,7 +40,8 @@ pub(super) async fn acts(play: &mut Play) -> anyhow::Result<()> {
     ));
 
     let over = |lines: &[beside::Line]| {
-        let [ended, dropped] = [What::End, What::Dropped].map(|what| happened(lines, &ids[0], "first", &what));
+        let [ended, dropped] =
+            [What::End, What::Dropped].map(|what| happened(lines, &ids[0], "first", &what));
         ended.map(|at| ("at its end", at)).or(dropped.map(|at| ("dropped by the worker", at)))
     };
     let limit = work + SLACK;

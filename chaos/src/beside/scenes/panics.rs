@@ -23,16 +23,25 @@ pub(super) async fn acts(play: &mut Play) -> anyhow::Result<()> {
     play.did("handler panicked");
     play.saw("the 6 other jobs", states(&found));
     play.saw("the 6 other jobs have ended, after they were added", after(added_us, ended, patience));
-    play.saw("the process of the worker", if first.process.ended().is_none() { "lives" } else { "has ended" });
+    play.saw(
+        "the process of the worker",
+        if first.process.ended().is_none() { "lives" } else { "has ended" },
+    );
 
     let again = |lines: &[beside::Line]| begins(lines, &ids, None).get(1).copied();
     let called = play.until(watched, again).await;
     play.saw("the handler of the job is called again, after the panic", after(panicked, called, watched));
     let limit = if called.is_some() { patience } else { Duration::ZERO };
     let (found, _) = play.ended(&ids, limit).await?;
-    let state = format!("{}{}", found[0].state, if called.is_some() { String::new() } else {
-        format!(" ({} s after the panic)", Duration::from_micros(now_us() - panicked).as_secs())
-    });
+    let state = format!(
+        "{}{}",
+        found[0].state,
+        if called.is_some() {
+            String::new()
+        } else {
+            format!(" ({} s after the panic)", Duration::from_micros(now_us() - panicked).as_secs())
+        }
+    );
     play.saw("state of the job", state);
     play.saw("what the system counted", counts(&found[0].counts));
 

@@ -40,6 +40,9 @@ pub(super) async fn acts(play: &mut Play) -> anyhow::Result<()> {
     play.saw("the 32 acknowledged jobs", states(&found));
     play.saw("all of them have ended, after Redis answers again", after(back_us, ended, patience));
     play.saw("calls of the handler", calls(&play.lines(), &all));
-    play.saw("the process of the worker", if worker.process.ended().is_none() { "lives" } else { "has ended" });
+    play.saw(
+        "the process of the worker",
+        if worker.process.ended().is_none() { "lives" } else { "has ended" },
+    );
     Ok(())
 }
