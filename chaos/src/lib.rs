@@ -16,6 +16,7 @@ pub mod ground;
 pub mod ledger;
 pub mod play;
 pub mod report;
+pub mod safety;
 pub mod scenario;
 pub mod stage;
 pub mod stalls;

@@ -11,7 +11,9 @@ use crate::{
     stage::Plan,
 };
 
+mod needed;
 mod network;
+mod topology;
 
 /// How large plays are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -110,7 +112,9 @@ pub fn all() -> Vec<Scenario> {
             },
         ),
     ]);
+    all.extend(needed::all());
     all.extend(network::all());
+    all.extend(topology::all());
     all
 }
 

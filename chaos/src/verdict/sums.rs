@@ -20,6 +20,9 @@ pub(super) fn judge(evidence: &Evidence, finds: &mut Finds) {
         finds.breach(words.clone());
     }
     for finding in &evidence.findings {
-        finds.breach(finding.clone());
+        // What the namespace as a whole is called by is told again only when processes start.
+        if !(evidence.diary.lost_anything() && finding.starts_with("ergate:{ergate}:")) {
+            finds.breach(finding.clone());
+        }
     }
 }
