@@ -10,6 +10,7 @@ pub mod failover;
 pub mod handler;
 pub mod needed;
 pub mod network;
+pub mod producer;
 pub mod server;
 pub mod worker;
 

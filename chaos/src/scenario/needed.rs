@@ -2,7 +2,7 @@
 
 use ergate_rig::RedisServer;
 
-use super::{Scale, Scenario, single};
+use super::{Scale, Scenario, single::on};
 use crate::{fault::needed, ground::wired::Wired, play::play, stage::Plan};
 
 pub(super) fn all() -> Vec<Scenario> {
@@ -24,14 +24,14 @@ pub(super) fn all() -> Vec<Scenario> {
         Scenario::new(
             "lease-outlived",
             "a worker stands still until others run its jobs, and ends them while they do",
-            |scale: Scale, seed| single(RedisServer::options(), scale.plan(), vec![needed::OUTLIVE], seed),
+            |scale: Scale, seed| on(RedisServer::options(), scale.plan(), vec![needed::OUTLIVE], seed),
         ),
         Scenario::new(
             "state-damaged",
             "ready jobs are taken out of their list behind Ergate's back: they are found and put back",
             |scale: Scale, seed| {
                 let plan = Plan { repairs: true, strikes: 1, ..scale.plan() };
-                single(RedisServer::options(), plan, vec![needed::DAMAGE], seed)
+                on(RedisServer::options(), plan, vec![needed::DAMAGE], seed)
             },
         ),
         Scenario::new(
@@ -39,13 +39,13 @@ pub(super) fn all() -> Vec<Scenario> {
             "Redis comes back with another data set: every worker says so, and goes on with what is sent then",
             |scale: Scale, seed| {
                 let plan = Plan { strikes: 1, ..scale.plan() };
-                single(RedisServer::options(), plan, vec![needed::REPLACE], seed)
+                on(RedisServer::options(), plan, vec![needed::REPLACE], seed)
             },
         ),
         Scenario::new(
             "event-ahead",
             "events come before, after and just when runs begin to wait for them",
-            |scale: Scale, seed| single(RedisServer::options(), scale.plan(), vec![], seed),
+            |scale: Scale, seed| on(RedisServer::options(), scale.plan(), vec![], seed),
         ),
     ]
 }

@@ -36,6 +36,9 @@ pub(super) fn judge(evidence: &Evidence, finds: &mut Finds) {
             continue;
         }
 
+        if evidence.plan.leases_hold && tries.crashes > 0 && evidence.stall < evidence.plan.lease / 2 {
+            finds.breach(format!("{kind} {id} lost a lease that nothing was to cost it: {tries:?}"));
+        }
         let reasons = tries.failures + tries.crashes + tries.interruptions + tries.snoozes;
         if attempts.len() as u64 > 1 + u64::from(reasons) {
             finds.breach(format!("{kind} {id} began {} times, with {tries:?}", attempts.len()));
