@@ -5,9 +5,11 @@ use std::{pin::Pin, sync::Arc, time::Duration};
 use crate::{report::Outcome, stage::Plan};
 
 mod mixtures;
+mod needed;
 mod network;
 mod servers;
 mod single;
+mod topology;
 mod workers;
 
 /// How large plays are.
@@ -91,5 +93,5 @@ impl Scenario {
 
 /// All scenarios.
 pub fn all() -> Vec<Scenario> {
-    [workers::all(), servers::all(), network::all(), mixtures::all()].concat()
+    [workers::all(), servers::all(), network::all(), needed::all(), topology::all(), mixtures::all()].concat()
 }
