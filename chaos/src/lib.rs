@@ -10,6 +10,7 @@
 pub mod audit;
 pub mod diary;
 pub mod draft;
+pub mod errands;
 pub mod evidence;
 pub mod fault;
 pub mod ground;

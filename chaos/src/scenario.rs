@@ -4,6 +4,7 @@ use std::{pin::Pin, sync::Arc, time::Duration};
 
 use crate::{report::Outcome, stage::Plan};
 
+mod every_script;
 mod mixtures;
 mod needed;
 mod network;
@@ -93,5 +94,14 @@ impl Scenario {
 
 /// All scenarios.
 pub fn all() -> Vec<Scenario> {
-    [workers::all(), servers::all(), network::all(), needed::all(), topology::all(), mixtures::all()].concat()
+    [
+        workers::all(),
+        servers::all(),
+        network::all(),
+        every_script::all(),
+        needed::all(),
+        topology::all(),
+        mixtures::all(),
+    ]
+    .concat()
 }

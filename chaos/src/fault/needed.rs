@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
-use ergate::Enqueue;
+use ergate::{Client, Enqueue};
 use ergate_rig::RedisServer;
 use ergate_shared::{
     key::{QueueKey, RegistryKeys},
@@ -26,7 +26,7 @@ use crate::{
 pub const LOSE_LEASE: Fault<Wired> =
     Fault { name: "reply to a lease lost", strike: |stage, chance| Box::pin(lose_lease(stage, chance)) };
 
-/// The reply to a producer's enqueue is lost.
+/// The reply to an enqueue of jobs without ids of their own is lost.
 pub const LOSE_ENQUEUE: Fault<Wired> =
     Fault { name: "reply to an enqueue lost", strike: |stage, chance| Box::pin(lose_enqueue(stage, chance)) };
 
@@ -65,11 +65,16 @@ async fn lose_lease(stage: &mut Stage<Wired>, chance: &mut Rng) -> anyhow::Resul
     Ok(())
 }
 
+/// By a wire of the stage's own: what producers send has ids of theirs, which alone keep it from being there twice.
 async fn lose_enqueue(stage: &mut Stage<Wired>, chance: &mut Rng) -> anyhow::Result<()> {
+    let member = format!("stage-{:08x}", chance.u32(..));
+    let client = Client::connect(&stage.ground.url_for(&member)).await?;
+    client.enqueue(Plain { runs_ms: 1 }).await?;
     for _ in 0..3 {
-        let name = stage.producers[chance.usize(..stage.producers.len())].name.clone();
-        let lost = stage.ground.wire(&name).lose_reply_of(&script::JOB_ENQUEUE.sha);
-        let _ = timeout(Duration::from_secs(1), lost).await;
+        let lost = stage.ground.wire(&member).lose_reply_of(&script::JOB_ENQUEUE.sha);
+        let jobs = (0..30).map(|_| Plain { runs_ms: 50 }).collect::<Vec<_>>();
+        client.enqueue_all(jobs).await?;
+        lost.await;
     }
     Ok(())
 }
