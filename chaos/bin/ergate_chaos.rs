@@ -30,7 +30,7 @@ struct Options {
     #[arg(long, value_name = "DURATION")]
     soak: Option<String>,
     /// How many plays go on at a time.
-    #[arg(long, default_value = "3")]
+    #[arg(long, default_value = "4")]
     at_once: usize,
     /// What decides all that is chosen; a scenario is played again exactly with the seed that was printed.
     #[arg(long, default_value_t = 1)]

@@ -92,13 +92,13 @@ impl Scenario {
     }
 }
 
-/// All scenarios.
+/// All scenarios; first the one that takes longest, so that it does not go on alone at the end.
 pub fn all() -> Vec<Scenario> {
     [
+        every_script::all(),
         workers::all(),
         servers::all(),
         network::all(),
-        every_script::all(),
         needed::all(),
         topology::all(),
         mixtures::all(),
