@@ -89,7 +89,8 @@ impl Producer {
             Order::Plain { delay_ms } => {
                 let job =
                     || client.enqueue(Plain { runs_ms: ms }).id(id).delay(Duration::from_millis(delay_ms));
-                self.insist("plain", id, async || job().await.map(enqueued)).await
+                let kind = if delay_ms > 0 { "delayed" } else { "plain" };
+                self.insist(kind, id, async || job().await.map(enqueued)).await
             }
             Order::Flaky => {
                 self.insist("flaky", id, async || {

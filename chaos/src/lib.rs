@@ -19,6 +19,7 @@ pub mod play;
 pub mod report;
 pub mod safety;
 pub mod scenario;
+pub mod soak;
 pub mod stage;
 pub mod stalls;
 pub mod verdict;

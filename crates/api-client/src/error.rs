@@ -165,6 +165,11 @@ impl Error {
         }
     }
 
+    /// Whether the same call may succeed later though nobody changes it: Redis cannot be reached, or has no memory left.
+    pub fn is_temporary(&self) -> bool {
+        self.is_connection() || self.is_out_of_memory()
+    }
+
     /// Whether Redis is out of memory: new work is refused, running work may still finish.
     pub fn is_out_of_memory(&self) -> bool {
         matches!(self, Self::Redis { source, .. } if says(source, "OOM"))
