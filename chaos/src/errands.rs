@@ -233,19 +233,17 @@ impl Errands {
         insist(async || queue.stats().await).await?;
         let repairs = insist(async || reconcile(&queue).await).await?;
         ensure!(repairs.total() == 0, "there was something to repair: {repairs:?}");
+        // It is called only where something seems wrong, and with keys at work.
+        let count_anew = script::QUEUE_REPAIR.on(queue.keys()).arg("flow");
+        let (repaired,): (u64,) = insist(async || self.client.redis().run(&count_anew).await).await?;
+        ensure!(repaired == 0, "there were {repaired} counts to repair");
         ensure!(
             self.direct.job(QUEUE, &id("cancelled"))?.status().await? == JobState::Cancelled,
             "it was cancelled"
         );
-        for (what, times) in [
-            ("plain", 1),
-            ("failing", 2),
-            ("promoted", 1),
-            ("other", 1),
-            ("edited", 0),
-            ("cancelled", 0),
-            ("removed", 0),
-        ] {
+        for (what, times) in
+            [("plain", 1), ("promoted", 1), ("other", 1), ("edited", 0), ("cancelled", 0), ("removed", 0)]
+        {
             let done = self.done.times(&id(what));
             ensure!(done == times, "{what} was done {done} times and not {times}");
         }
