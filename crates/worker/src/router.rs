@@ -23,6 +23,7 @@ use ergate_shared::{WorkerId, event::SHARDS, key::ShardKeys, script};
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 mod clean;
+mod met;
 mod reader;
 mod resume;
 mod routing;
