@@ -287,7 +287,7 @@ impl Errands {
         insist(async || schedule.run_now().await).await?;
         self.until("the schedule has started a job", async |all| Ok(all.done.times(&name) > 0)).await?;
         match insist(async || schedule.remove().await).await {
-            Err(error) if !error.is_not_found() => return Err(error.into()),
+            Err(error) if !error.is_not_found() => Err(error.into()),
             _ => Ok(()),
         }
     }

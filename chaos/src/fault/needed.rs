@@ -53,7 +53,7 @@ async fn lose_lease(stage: &mut Stage<Wired>, chance: &mut Rng) -> anyhow::Resul
         let turn = script::WORKER_TURN.sha.as_bytes();
         // One that leases and settles nothing: no token comes before what it asks for.
         let leases = move |words: &[&[u8]]| {
-            let is_turn = words.iter().any(|word| *word == turn);
+            let is_turn = words.contains(&turn);
             let keys = words.get(2).and_then(|count| std::str::from_utf8(count).ok()?.parse::<usize>().ok());
             let argument = |place: usize| keys.and_then(|keys| words.get(3 + keys + place));
             let asks = argument(3).is_some_and(|slots| *slots != b"0");
