@@ -174,7 +174,7 @@ pub fn soaked(soak: &Soak, picture: &Path) -> String {
     let mut late: Vec<f64> = soak.samples.iter().map(|sample| sample.late_p99_ms).collect();
     late.sort_by(f64::total_cmp);
     let mut text = format!(
-        "{minutes} minutes, seed {}: {} jobs and events acknowledged at {:.0} jobs a second, half of the {:.0} that a burst came to; a \
+        "{minutes} minutes, seed {}: {} jobs and events acknowledged at {:.0} jobs a second, half of the most that began in time, {:.0}; a \
          rolling deploy every ten minutes. From acknowledged to begun, p99 of a minute: {:.0} ms at the median, {:.0} ms at most.\n\n\
          ![memory and lateness]({})\n",
         soak.seed,

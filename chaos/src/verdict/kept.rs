@@ -71,7 +71,7 @@ fn orders(evidence: &Evidence, finds: &mut Finds) {
                 }
                 // Its event was sent by the order, in the time that Redis has forgotten.
                 0 if function == "shipped" && evidence.diary.lost_anything() => {
-                    finds.counts.lost_by_redis += 1
+                    finds.counts.lost_by_redis += 1;
                 }
                 0 => finds
                     .breach(format!("event {} was acknowledged and no run of {function} is there", told.id)),
