@@ -13,6 +13,7 @@ use clap::Parser;
 use ergate_chaos::{
     report::{self, Outcome},
     scenario::{self, Scale, Scenario},
+    soak,
 };
 use tokio::task::JoinSet;
 
@@ -25,8 +26,11 @@ struct Options {
     /// Plays all scenarios again and again, each round with the next seed, and begins none after so long; 0 for one round.
     #[arg(long, default_value_t = 30)]
     minutes: u64,
+    /// Works for so long at half of what this machine can do, with a rolling deploy every ten minutes, and looks for growth.
+    #[arg(long, value_name = "DURATION")]
+    soak: Option<String>,
     /// How many plays go on at a time.
-    #[arg(long, default_value = "3")]
+    #[arg(long, default_value = "4")]
     at_once: usize,
     /// What decides all that is chosen; a scenario is played again exactly with the seed that was printed.
     #[arg(long, default_value_t = 1)]
@@ -56,6 +60,9 @@ async fn main() -> anyhow::Result<ExitCode> {
         }
         return Ok(ExitCode::SUCCESS);
     }
+    if let Some(lasts) = &options.soak {
+        return soak(&options, lasts, &mut out);
+    }
     let outcomes = play(&options, &mut out).await?;
     if let Some(file) = &options.json {
         fs::write(file, report::json(&outcomes)?)?;
@@ -66,6 +73,53 @@ async fn main() -> anyhow::Result<ExitCode> {
     let broken = outcomes.iter().filter(|outcome| !outcome.holds()).count();
     writeln!(out, "{} plays, {broken} of them broken", outcomes.len())?;
     Ok(if broken == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// A soak has a thread and a runtime of its own, as a play has.
+fn soak(options: &Options, lasts: &str, out: &mut (impl std::io::Write + Send)) -> anyhow::Result<ExitCode> {
+    let lasts = ergate::duration::parse(lasts)?;
+    let minutes = lasts.as_secs().div_ceil(60);
+    let tell = |sample: &soak::Sample| {
+        let _ = writeln!(
+            out,
+            "minute {:>4}: redis {:.1} MiB ({:.1} for events), largest worker {:.1} MiB, p99 late {:.0} ms, stood still {} ms, {} \
+             acknowledged{}",
+            sample.minute,
+            sample.redis as f64 / f64::from(1 << 20),
+            sample.events as f64 / f64::from(1 << 20),
+            sample.worker as f64 / f64::from(1 << 20),
+            sample.late_p99_ms,
+            sample.stall_ms,
+            sample.acknowledged,
+            if sample.deploy { ", deploy" } else { "" },
+        );
+    };
+    let soaked = std::thread::scope(|scope| {
+        let handle = scope.spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            runtime.block_on(soak::soak(minutes, options.seed, tell))
+        });
+        handle.join().map_err(|_| anyhow::anyhow!("the soak broke off"))?
+    })?;
+    if let Some(file) = &options.json {
+        fs::write(file, serde_json::to_string_pretty(&soaked)?)?;
+    }
+    if let Some(file) = &options.markdown {
+        let picture = file.with_extension("svg");
+        fs::write(&picture, soak::svg(&soaked.samples))?;
+        fs::write(file, report::soaked(&soaked, &picture))?;
+    }
+    for breach in &soaked.breaches {
+        writeln!(out, "{breach}")?;
+    }
+    writeln!(
+        out,
+        "{} acknowledged at {:.0} a second, {} breaches",
+        soaked.acknowledged,
+        soaked.rate,
+        soaked.breaches.len()
+    )?;
+    Ok(if soaked.breaches.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// Some plays at a time, in the order of the list; round after round with the next seed, until the time is over.

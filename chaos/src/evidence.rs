@@ -90,6 +90,8 @@ pub struct Evidence {
     pub done: bool,
     /// The longest the machine stood still.
     pub stall: Duration,
+    /// The longest a server that nothing was done to took to answer.
+    pub slowest_answer: Duration,
     /// How long it all took.
     pub took: Duration,
     /// What the audit of all keys found.
@@ -152,6 +154,7 @@ impl Evidence {
             fallen,
             done,
             stall: stage.stalls.worst(),
+            slowest_answer: stage.stalls.slowest_answer(),
             took,
             findings: audit(&stage.client).await?.into_iter().map(|finding| finding.0).collect(),
         })
@@ -182,7 +185,7 @@ impl Evidence {
     }
 
     /// Kinds of jobs in the queue of jobs.
-    pub const JOBS: [&'static str; 5] = ["plain", "flaky", "keyed", "only", "bad"];
+    pub const JOBS: [&'static str; 6] = ["plain", "delayed", "flaky", "keyed", "only", "bad"];
 
     /// The queue that jobs of this kind are in.
     pub fn queue_of(kind: &str) -> String {

@@ -6,7 +6,9 @@ use fastrand::Rng;
 
 use crate::stage::Stage;
 
+pub mod failover;
 pub mod handler;
+pub mod needed;
 pub mod network;
 pub mod producer;
 pub mod server;

@@ -140,7 +140,7 @@ pub async fn insist<T>(mut ask: impl AsyncFnMut() -> Result<T, ergate::Error>) -
     loop {
         match ask().await {
             Err(error) if error.is_connection() && Instant::now() < until => {
-                sleep(Duration::from_millis(50)).await
+                sleep(Duration::from_millis(50)).await;
             }
             answer => return answer,
         }

@@ -4,10 +4,13 @@ use std::{pin::Pin, sync::Arc, time::Duration};
 
 use crate::{report::Outcome, stage::Plan};
 
+mod every_script;
 mod mixtures;
+mod needed;
 mod network;
 mod servers;
 mod single;
+mod topology;
 mod workers;
 
 /// How large plays are.
@@ -89,7 +92,16 @@ impl Scenario {
     }
 }
 
-/// All scenarios.
+/// All scenarios; first the one that takes longest, so that it does not go on alone at the end.
 pub fn all() -> Vec<Scenario> {
-    [workers::all(), servers::all(), network::all(), mixtures::all()].concat()
+    [
+        every_script::all(),
+        workers::all(),
+        servers::all(),
+        network::all(),
+        needed::all(),
+        topology::all(),
+        mixtures::all(),
+    ]
+    .concat()
 }

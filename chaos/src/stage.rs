@@ -61,7 +61,7 @@ impl Default for Plan {
         Self {
             workers: 3,
             slots: 10,
-            lease: Duration::from_secs(2),
+            lease: Duration::from_secs(3),
             deadline: Duration::from_millis(300),
             clocks_ms: vec![0],
             memory_mb: None,
@@ -150,6 +150,7 @@ impl<G: Ground> Stage<G> {
     /// If that takes over half a minute.
     pub async fn open(ground: G, plan: Plan, seed: u64) -> anyhow::Result<Self> {
         let client = Client::builder().deadline(Duration::from_secs(30)).connect(&ground.url()).await?;
+        let stalls = Stalls::watch().and_of(&ground.url());
         let mut stage = Self {
             ground,
             plan,
@@ -158,7 +159,7 @@ impl<G: Ground> Stage<G> {
             leaving: Vec::new(),
             producers: Vec::new(),
             diary: Diary::default(),
-            stalls: Stalls::watch(),
+            stalls,
             folder: Folder::new()?,
             hired: 0,
             newest: 0,
@@ -315,14 +316,22 @@ impl<G: Ground> Stage<G> {
     /// # Errors
     /// As [`worker`](Self::worker).
     pub fn producer(&mut self, number: usize) -> anyhow::Result<Member> {
-        let name = format!("p{number}");
+        self.producer_of(&format!("p{number}"), self.seed.wrapping_add(number as u64))
+    }
+
+    /// Starts a producer with a name and a seed of its own.
+    ///
+    /// # Errors
+    /// As [`worker`](Self::worker).
+    pub fn producer_of(&mut self, name: &str, seed: u64) -> anyhow::Result<Member> {
+        let name = name.to_owned();
         let mut command = Command::new(program("chaos-producer")?);
         command
             .args(["--url", &self.ground.url_for(&name), "--member", &name])
             .arg("--ledger")
             .arg(self.told());
         for (flag, value) in [
-            ("--seed", (self.seed.wrapping_add(number as u64)).to_string()),
+            ("--seed", seed.to_string()),
             ("--jobs", self.plan.jobs.to_string()),
             ("--orders", self.plan.orders.to_string()),
             ("--over-ms", self.plan.over.as_millis().to_string()),

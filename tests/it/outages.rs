@@ -146,6 +146,32 @@ async fn a_lost_lease_cannot_settle_and_its_handler_is_told() {
 }
 
 #[tokio::test]
+async fn a_handler_is_told_that_its_lease_is_lost_though_the_worker_awaits_an_answer() {
+    let story = Story::begin().await;
+    let proxy = Proxy::to(&story.redis);
+    let client = Client::connect(proxy.url()).await.unwrap();
+    let cut_off = story.worker_with(&client, 2, |worker| worker.lease(Duration::from_secs(1)));
+    story.enqueue(1, Does::Listen).await;
+    story.enqueue(2, Does::Wait).await;
+    story.until_started(1).await;
+    story.until_started(2).await;
+
+    proxy.stall().await;
+    let stalled = std::time::Instant::now();
+    // Its outcome is sent, and no answer comes for the five seconds after which a call is given up.
+    story.trace.open(2);
+    until("the other is told", async || {
+        story.trace.told() == [1] || cut_off.count("ergate_leases_lost_total") == 1
+    })
+    .await;
+    let told_after = stalled.elapsed();
+
+    assert!(told_after < Duration::from_secs(4), "{told_after:?}");
+    proxy.heal().await;
+    cut_off.stop().await;
+}
+
+#[tokio::test]
 async fn a_full_redis_refuses_new_jobs_and_lets_running_ones_finish() {
     let story = Story::begin().await;
     let worker = story.worker(4);

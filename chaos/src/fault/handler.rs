@@ -46,7 +46,7 @@ async fn sin<G: Ground>(stage: &Stage<G>, chance: &mut Rng, sin: Sin) -> anyhow:
 }
 
 async fn block_all<G: Ground>(stage: &mut Stage<G>, chance: &mut Rng) -> anyhow::Result<()> {
-    let lasts = stage.plan.lease.as_millis() as u64 + 500;
+    let lasts = stage.plan.lease.as_millis() as u64 + 300;
     // Some of them meet in one process, so that both its threads are blocked.
     for _ in 0..2 * stage.workers.len() {
         sin(stage, chance, Sin::Block(lasts)).await?;

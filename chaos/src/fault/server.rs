@@ -16,6 +16,11 @@ type On = Stage<RedisServer>;
 pub const KILL: Fault<RedisServer> =
     Fault { name: "redis killed", strike: |stage, chance| Box::pin(kill(stage, chance)) };
 
+/// The same under `appendfsync everysec`. While the disk is busy, Redis answers before it has written, for up to two seconds: what
+/// it holds back then is lost with the process alone.
+pub const KILL_EVERYSEC: Fault<RedisServer> =
+    Fault { name: "redis killed", strike: |stage, chance| Box::pin(kill_everysec(stage, chance)) };
+
 /// A power cut under `appendfsync everysec`: SIGKILL, and the append-only file is as long again as it was a second before.
 pub const POWER_CUT: Fault<RedisServer> =
     Fault { name: "power cut, last second lost", strike: |stage, chance| Box::pin(cut_power(stage, chance)) };
@@ -48,6 +53,9 @@ pub const FULL: Fault<RedisServer> =
 pub const PAUSE: Fault<RedisServer> =
     Fault { name: "CLIENT PAUSE", strike: |stage, chance| Box::pin(pause(stage, chance)) };
 
+/// How long Redis holds back what it has acknowledged while the disk is busy, and a second for looking at it.
+const HELD_BACK_NS: u64 = 3_000_000_000;
+
 fn millis(chance: &mut Rng, range: std::ops::Range<u64>) -> Duration {
     Duration::from_millis(chance.u64(range))
 }
@@ -74,6 +82,13 @@ async fn kill(stage: &mut On, chance: &mut Rng) -> anyhow::Result<()> {
     Ok(())
 }
 
+async fn kill_everysec(stage: &mut On, chance: &mut Rng) -> anyhow::Result<()> {
+    let now = now_ns();
+    kill(stage, chance).await?;
+    stage.diary.note_between(now.saturating_sub(HELD_BACK_NS), now_ns(), Did::Lost);
+    Ok(())
+}
+
 async fn cut_power(stage: &mut On, chance: &mut Rng) -> anyhow::Result<()> {
     let file = append_only_file(&stage.ground)?;
     let mut lengths = Vec::new();
@@ -84,10 +99,11 @@ async fn cut_power(stage: &mut On, chance: &mut Rng) -> anyhow::Result<()> {
     }
     let since = now_ns();
     stage.ground.kill();
+    let killed = now_ns();
     let second_before = lengths.iter().rev().find(|(ns, _)| since - ns >= 1_000_000_000);
     let (from, length) = *second_before.context("the file was looked at for a second")?;
     std::fs::File::options().write(true).open(&file)?.set_len(length)?;
-    stage.diary.note_since(from, Did::Lost);
+    stage.diary.note_between(from.saturating_sub(HELD_BACK_NS), killed, Did::Lost);
     sleep(millis(chance, 50..500)).await;
     stage.ground.restart().await;
     stage.diary.note_since(since, Did::Outage);

@@ -13,7 +13,7 @@ pub(super) fn all() -> Vec<Scenario> {
         Scenario::new(
             "redis-killed-everysec",
             "the same, append-only file written each second",
-            |scale: Scale, seed| on(everysec(), scale.plan(), vec![server::KILL], seed),
+            |scale: Scale, seed| on(everysec(), scale.plan(), vec![server::KILL_EVERYSEC], seed),
         ),
         Scenario::new(
             "power-cut-everysec",

@@ -210,10 +210,11 @@ fn says(error: &RedisError, word: &str) -> bool {
 
 /// Whether after this error the connection must be dropped and the primary looked for again.
 ///
-/// The words are those a server says when it stops being the primary, restarts, or has lost its cluster.
+/// The words are those a server says when it stops being the primary, restarts, or has lost its cluster. While a replica takes
+/// over, nodes send clients from one to the other for longer than these follow.
 pub(crate) fn breaks_connection(error: &RedisError) -> bool {
-    const WORDS: [&str; 7] =
-        ["READONLY", "UNBLOCKED", "LOADING", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "BUSY"];
+    const WORDS: [&str; 9] =
+        ["READONLY", "UNBLOCKED", "LOADING", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "BUSY", "MOVED", "ASK"];
     error.is_io_error()
         || error.is_connection_dropped()
         || error.is_timeout()
@@ -225,8 +226,30 @@ pub(crate) fn breaks_connection(error: &RedisError) -> bool {
                     | ServerErrorKind::MasterDown
                     | ServerErrorKind::ClusterDown
                     | ServerErrorKind::TryAgain
+                    | ServerErrorKind::Moved
+                    | ServerErrorKind::Ask
             ) | ErrorKind::ClusterConnectionNotFound
                 | ErrorKind::MasterNameNotFoundBySentinel
         )
         || error.code().is_some_and(|code| WORDS.contains(&code))
+}
+
+#[cfg(test)]
+mod tests {
+    use redis::{Value, parse_redis_value};
+
+    use super::*;
+
+    #[test]
+    fn what_a_cluster_says_while_slots_move_is_a_matter_of_the_connection() {
+        for line in
+            ["MOVED 9631 127.0.0.1:7001", "ASK 9631 127.0.0.1:7001", "TRYAGAIN later", "CLUSTERDOWN gone"]
+        {
+            let said = parse_redis_value(format!("-{line}\r\n").as_bytes()).unwrap();
+            let Value::ServerError(said) = said else { panic!("{line} is an error") };
+            let source = said.into();
+
+            assert!(Error::Redis { what: "job/enqueue", source }.is_connection(), "{line}");
+        }
+    }
 }
