@@ -91,7 +91,7 @@ impl Report {
             columns
                 .iter()
                 .map(|(system, setting)| {
-                    merge(plays_of(system, setting).into_iter().filter_map(read).collect())
+                    merge(&plays_of(system, setting).into_iter().filter_map(read).collect::<Vec<_>>())
                 })
                 .collect()
         };
@@ -115,7 +115,7 @@ impl Report {
 }
 
 /// What all runs have in common, or what each has.
-fn merge(seen: Vec<String>) -> String {
+fn merge(seen: &[String]) -> String {
     match seen.first() {
         None => "not played".to_owned(),
         Some(first) if seen.iter().all(|one| one == first) => first.clone(),
@@ -134,7 +134,7 @@ mod tests {
 
     #[test]
     fn what_all_runs_have_in_common_is_said_once() {
-        let seen = |all: &[&str]| merge(all.iter().map(|&one| one.to_owned()).collect());
+        let seen = |all: &[&str]| merge(&all.iter().map(|&one| one.to_owned()).collect::<Vec<_>>());
 
         assert_eq!(seen(&["8 completed", "8 completed"]), "8 completed");
         assert_eq!(seen(&["1.2 s", "1.4 s"]), "1.2 s / 1.4 s");
