@@ -30,7 +30,7 @@ struct Options {
     #[arg(long)]
     lease_only: bool,
     /// How many plays go on at a time; most of them mostly wait.
-    #[arg(long, default_value_t = 8)]
+    #[arg(long, default_value_t = 10)]
     at_once: usize,
     /// Writes all that was seen into this file as JSON.
     #[arg(long)]

@@ -245,12 +245,18 @@ pub fn calls(lines: &[Line], ids: &[String]) -> String {
     kinds.iter().map(say).collect::<Vec<_>>().join(", ")
 }
 
-/// The states of jobs and how many are in each: `8 completed`.
+/// The states of jobs, why they failed, and how many are in each: `7 completed, 1 failed (no memory)`.
 pub fn states(found: &[Found]) -> String {
-    let mut kinds: Vec<_> = found.iter().map(|job| job.state.as_str()).collect();
+    let state = |job: &Found| match &job.reason {
+        // A job that completed in the end may have failed before.
+        Some(reason) if job.ended && job.result.is_none() => format!("{} ({reason})", job.state),
+        _ => job.state.clone(),
+    };
+    let all: Vec<_> = found.iter().map(state).collect();
+    let mut kinds = all.clone();
     kinds.sort_unstable();
     kinds.dedup();
-    let say = |kind: &&str| format!("{} {kind}", found.iter().filter(|job| job.state == **kind).count());
+    let say = |kind: &String| format!("{} {kind}", all.iter().filter(|state| *state == kind).count());
     kinds.iter().map(say).collect::<Vec<_>>().join(", ")
 }
 

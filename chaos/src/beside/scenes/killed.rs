@@ -57,10 +57,6 @@ pub(super) async fn acts(play: &mut Play) -> anyhow::Result<()> {
 
     let (found, _) = play.ended(&ids, patience).await?;
     play.saw("state of the jobs", states(&found));
-    let mut reasons: Vec<_> = found.iter().filter_map(|job| job.reason.clone()).collect();
-    reasons.sort_unstable();
-    reasons.dedup();
-    play.saw("reason of failure", if reasons.is_empty() { "none".to_owned() } else { reasons.join("; ") });
     play.saw("what the system counted in the end", counts(&found[0].counts));
     play.saw("calls of the handler", calls(&play.lines(), &ids));
     Ok(())
