@@ -10,7 +10,6 @@
 mod audit;
 mod bad_input;
 mod cancel;
-mod chaos;
 mod cluster;
 mod connections;
 mod crash;
@@ -27,6 +26,7 @@ mod inspect;
 mod ledger;
 mod limits;
 mod lost_replies;
+mod meetings;
 mod model;
 mod options;
 mod outages;
