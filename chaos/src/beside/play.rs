@@ -275,3 +275,59 @@ pub fn after(since_us: u64, seen_us: Option<u64>, limit: Duration) -> String {
         None => format!("not within {} s", limit.as_secs()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn line(at_us: u64, member: &str, id: &str, what: What) -> Line {
+        Line { at_us, member: member.to_owned(), id: id.to_owned(), call: 0, what }
+    }
+
+    fn begin(at_us: u64, member: &str, id: &str) -> Line {
+        line(at_us, member, id, What::Begin { counts: json!({}) })
+    }
+
+    fn found(state: &str, result: Option<&str>, reason: Option<&str>) -> Found {
+        Found {
+            id: "a".to_owned(),
+            state: state.to_owned(),
+            ended: true,
+            result: result.map(str::to_owned),
+            reason: reason.map(str::to_owned),
+            counts: json!({}),
+        }
+    }
+
+    #[test]
+    fn a_ledger_says_how_often_each_job_was_called_and_by_whom() {
+        let lines =
+            [begin(1, "x", "a"), begin(2, "x", "b"), line(3, "x", "a", What::End), begin(4, "y", "a")];
+        let ids = ["a", "b", "c"].map(str::to_owned);
+
+        assert_eq!(calls(&lines, &ids), "1 of 3: 0×, 1 of 3: 1×, 1 of 3: 2×");
+        assert_eq!(begins(&lines, &ids, Some("y")), [4]);
+        assert_eq!(happened(&lines, "a", "x", &What::End), Some(3));
+    }
+
+    #[test]
+    fn a_job_that_failed_says_why_and_one_that_did_after_all_does_not() {
+        let jobs = [found("completed", Some("x:0"), Some("once")), found("failed", None, Some("stalled"))];
+
+        assert_eq!(states(&jobs), "1 completed, 1 failed (stalled)");
+    }
+
+    #[test]
+    fn what_was_counted_is_told_without_what_is_zero() {
+        assert_eq!(counts(&json!({ "failures": 0, "crashes": 2 })), "crashes 2");
+        assert_eq!(counts(&json!({ "failures": 0 })), "none");
+    }
+
+    #[test]
+    fn what_was_not_seen_says_how_long_was_waited() {
+        assert_eq!(after(1_000_000, Some(2_500_000), Duration::from_secs(9)), "1.5 s");
+        assert_eq!(after(1_000_000, None, Duration::from_secs(9)), "not within 9 s");
+    }
+}
