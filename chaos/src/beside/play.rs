@@ -245,6 +245,35 @@ pub fn calls(lines: &[Line], ids: &[String]) -> String {
     kinds.iter().map(say).collect::<Vec<_>>().join(", ")
 }
 
+/// The longest time in which two calls were at work on one of these jobs at once. What has not ended is taken for at work.
+pub fn at_once(lines: &[Line], ids: &[String], now_us: u64) -> String {
+    let over = |begin: &Line| {
+        lines
+            .iter()
+            .find(|line| {
+                line.member == begin.member
+                    && line.call == begin.call
+                    && matches!(line.what, What::End | What::Dropped)
+            })
+            .map_or(now_us, |line| line.at_us)
+    };
+    let mut longest = 0;
+    for id in ids {
+        let begun = lines.iter().filter(|line| line.id == *id && matches!(line.what, What::Begin { .. }));
+        let calls: Vec<_> = begun.map(|begin| (begin.at_us, over(begin))).collect();
+        for (number, (_, ended)) in calls.iter().enumerate() {
+            for (later, later_ended) in &calls[number + 1..] {
+                longest = longest.max(ended.min(later_ended).saturating_sub(*later));
+            }
+        }
+    }
+    if longest == 0 {
+        "never".to_owned()
+    } else {
+        format!("for {:.1} s", Duration::from_micros(longest).as_secs_f64())
+    }
+}
+
 /// The states of jobs, why they failed, and how many are in each: `7 completed, 1 failed (no memory)`.
 pub fn states(found: &[Found]) -> String {
     let state = |job: &Found| match &job.reason {
@@ -310,6 +339,18 @@ mod tests {
         assert_eq!(calls(&lines, &ids), "1 of 3: 0×, 1 of 3: 1×, 1 of 3: 2×");
         assert_eq!(begins(&lines, &ids, Some("y")), [4]);
         assert_eq!(happened(&lines, "a", "x", &What::End), Some(3));
+    }
+
+    #[test]
+    fn two_calls_at_work_at_once_are_seen() {
+        let ids = ["a".to_owned()];
+        let (second, third) = (1_000_000, 3_000_000);
+        let mut lines =
+            vec![begin(0, "x", "a"), line(second, "x", "a", What::Dropped), begin(second, "y", "a")];
+        assert_eq!(at_once(&lines, &ids, third), "never");
+
+        lines[1].at_us = 2_500_000;
+        assert_eq!(at_once(&lines, &ids, third), "for 1.5 s");
     }
 
     #[test]

@@ -124,7 +124,8 @@ impl<S> FromContext<S> for Deadline {
 
 /// Tells a handler that it should end: cancelled, soft time-out, worker stopping, or lease lost.
 ///
-/// A handler that does not listen is dropped a little later.
+/// A handler that does not listen is dropped a little later. When the lease is lost every handler is dropped at once: one that
+/// listens is polled once more, and what it does before it next has to wait is done.
 #[derive(Debug, Clone)]
 pub struct Cancelled(Context);
 

@@ -18,7 +18,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 /// Microseconds since the epoch.
-#[expect(clippy::disallowed_methods, reason = "it dates what was seen on one machine; no deadline depends on it")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "it dates what was seen on one machine; no deadline depends on it"
+)]
 pub fn now_us() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_micros()).unwrap_or(u64::MAX)

@@ -6,7 +6,7 @@ use beside::now_us;
 use ergate_rig::Proxy;
 use tokio::time::sleep;
 
-use super::super::play::{Play, after, begins, calls, counts, states};
+use super::super::play::{Play, after, at_once, begins, calls, counts, states};
 
 pub(super) const SHORT: &str = "One worker of 12 slots, connected by a proxy. It has 4 jobs of 1.5 s and 4 of 6 s when the \
     proxy closes all connections and refuses new ones, 0.3 to 0.8 s after they began; 2 to 3 s later it lets connections through \
@@ -56,6 +56,8 @@ async fn acts(play: &mut Play, ticks: u32, least_ms: u64, most_ms: u64) -> anyho
         let (found, ended) = play.ended(ids, patience).await?;
         play.saw(what, format!("{}; {}", states(&found), after(healed_us, ended, patience)));
         play.saw(format!("{what}: calls of the handler"), calls(&play.lines(), ids));
+        let at_once = at_once(&play.lines(), ids, now_us());
+        play.saw(format!("{what}: two calls at work on one job at once"), at_once);
         play.saw(format!("{what}: what the system counted for the first"), counts(&found[0].counts));
     }
     play.saw(

@@ -5,7 +5,7 @@ use std::time::Duration;
 use beside::{TICK, What, now_us};
 use tokio::time::sleep;
 
-use super::super::play::{Play, after, begins, calls, counts, happened};
+use super::super::play::{Play, after, at_once, begins, calls, counts, happened};
 
 pub(super) const ABOUT: &str = "Two workers of 2 slots. The first has a job whose work takes half a lease and 5 s, and is stopped \
     (SIGSTOP) 0.5 to 1.5 s after it began. 0.5 to 1 s after the second worker has begun the job, the first goes on (SIGCONT). The \
@@ -63,6 +63,7 @@ pub(super) async fn acts(play: &mut Play) -> anyhow::Result<()> {
     let lines = play.lines();
     let whole = lines.iter().filter(|line| line.id == ids[0] && line.what == What::End).count();
     play.saw("calls of the handler", calls(&lines, &ids));
+    play.saw("two calls at work on the job at once", at_once(&lines, &ids, now_us()));
     play.saw("calls that came to their end", whole.to_string());
     play.saw("state of the job", found[0].state.clone());
     play.saw(
