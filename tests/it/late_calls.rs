@@ -68,3 +68,25 @@ async fn a_job_that_keeps_its_newer_record_does_not_take_over_the_expiry_of_an_o
     assert_eq!(jobs.sweep().await, (0, 0));
     assert_eq!(jobs.state("job").await, Some(ergate::JobState::Scheduled));
 }
+
+#[tokio::test]
+async fn a_result_that_comes_while_its_run_is_dead_is_there_when_the_run_is_started_again() {
+    let story = Story::begin().await;
+    let mut jobs = story.by_hand();
+    jobs.enqueue_all(&plain(&["run"])).await;
+    jobs.join("w1").await;
+    let run = jobs.lease("w1", 1).await.remove(0);
+    let call = script::RUN_RECORD.on(jobs.queue().keys()).arg(&run.id).arg(&run.token);
+    let call = call.number(0).arg("").number(1).arg("").arg("1").arg("invoked");
+    let _: Vec<(String, u32, Vec<String>, Vec<u32>)> = jobs.run(&call).await;
+    jobs.settle("w1", &[run.bury()]).await;
+
+    let deliver = jobs.call(&script::RUN_DELIVER).arg("run").number(1).arg("result");
+    let (_, codes): (u64, Vec<String>) = jobs.run(&deliver).await;
+    assert_eq!((codes[0].as_str(), jobs.state("run").await), ("gone", Some(ergate::JobState::Dead)));
+    jobs.retry("run").await;
+
+    let read = redis::cmd("HGET").arg(jobs.key(QueueKey::journal)).arg("run.2").to_owned();
+    let entry: Option<String> = story.client.redis().command("HGET", &read).await.unwrap();
+    assert_eq!(entry.as_deref(), Some("result"));
+}

@@ -362,7 +362,7 @@ impl QueueLoop {
         self.next_at = turn.next_in.map(|next| Instant::now() + next);
         let leased = turn.leased.len();
         if turn.code == Code::Lapsed {
-            if self.seat.lapsed(worker) {
+            if self.seat.lease.lapsed(worker) {
                 self.lose(worker);
             }
             return;

@@ -303,6 +303,13 @@ impl Rehearsal {
             }
         }
         same("what is left behind", left, BTreeSet::new())?;
+        // So that the server is as quick to start again after thousands of sequences.
+        let mut delete = redis::cmd("DEL");
+        for key in stays {
+            delete.arg(self.redis.key(key));
+        }
+        let deleted = self.redis.queue().client().redis().command::<u64>("DEL", &delete).await;
+        deleted.map_err(|error| error.to_string())?;
         Ok(self.met)
     }
 }

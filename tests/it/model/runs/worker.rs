@@ -138,11 +138,11 @@ impl Play {
             Act::Suspend(ms) => Settled::Suspended(now + ms, held.known.len() as u32),
             Act::Complete => Settled::Completed,
             Act::Fail => Settled::Failed(held.failures + 1),
-            Act::TryAgain(ms) => Settled::TryAgain(now + ms, held.failures + 1),
+            Act::TryAgain(ms) => Settled::TryAgain(*ms, held.failures + 1),
         };
         self.workers[worker].held.remove(place);
         let worker = self.workers[worker].name.clone().expect("it holds something");
-        let settle = settle(&held, &to, now);
+        let settle = settle(&held, &to);
         let letter = Letter::Settle { worker, settle, to };
         match cut {
             Cut::Late => self.bag.push((now, letter)),
@@ -291,7 +291,7 @@ impl Play {
             Letter::Settle { worker, settle, to } => {
                 let token = self.jobs.token(worker);
                 let turn = self.jobs.turn_as(worker, &token, 0, std::slice::from_ref(settle)).await;
-                let in_time = self.world.settle(&settle.id, &settle.token, to);
+                let in_time = self.world.settle(&settle.id, &settle.token, to, self.jobs.now);
                 self.meets("worker/turn", if in_time { settle.kind } else { "stale" });
                 same("settled", turn.stale.is_empty(), in_time)
             }
@@ -338,11 +338,11 @@ impl Play {
     }
 }
 
-fn settle(held: &Held, to: &Settled, now: u64) -> Settle {
+fn settle(held: &Held, to: &Settled) -> Settle {
     let tried = |failures| Some(Tries { failures, ..Tries::default() });
     let (kind, delay, tries, detail) = match to {
         Settled::Suspended(due, known) => ("suspend", *due, None, known.to_string()),
-        Settled::TryAgain(at, failures) => ("retry", at - now, tried(*failures), String::new()),
+        Settled::TryAgain(ms, failures) => ("retry", *ms, tried(*failures), String::new()),
         Settled::Completed => ("tell", 0, None, "1".to_owned()),
         Settled::Failed(failures) => ("dead", 0, tried(*failures), "{}".to_owned()),
     };

@@ -126,13 +126,14 @@ impl World {
 
     pub(super) fn deliver(&mut self, run: &str, entry: u32, text: &str) -> &'static str {
         let Some(run) = self.runs.get_mut(run) else { return "gone" };
-        if matches!(run.state, State::Completed | State::Cancelled | State::Dead) {
-            return "gone";
-        }
+        let has_ended = matches!(run.state, State::Completed | State::Cancelled | State::Dead);
         if !run.open.remove(&entry) {
-            return "closed";
+            return if has_ended { "gone" } else { "closed" };
         }
         run.journal.push(text.to_owned());
+        if has_ended {
+            return "gone";
+        }
         if let State::Scheduled(_) = run.state {
             run.state = State::Ready;
         }
@@ -146,7 +147,7 @@ impl World {
     }
 
     /// Whether an outcome came in time.
-    pub(super) fn settle(&mut self, id: &str, token: &str, to: &Settled) -> bool {
+    pub(super) fn settle(&mut self, id: &str, token: &str, to: &Settled, now: u64) -> bool {
         if !self.holds(id, token) {
             return false;
         }
@@ -163,9 +164,9 @@ impl World {
                 let is_told = run.journal.len() == *known as usize;
                 run.state = if is_told { State::Scheduled(*due) } else { State::Ready };
             }
-            Settled::TryAgain(at, failures) => {
+            Settled::TryAgain(ms, failures) => {
                 run.failures = *failures;
-                run.state = State::Scheduled(*at);
+                run.state = State::Scheduled(now + ms);
             }
             Settled::Completed => self.end(id, State::Completed),
             Settled::Failed(failures) => {
@@ -192,7 +193,7 @@ impl World {
 pub(super) enum Settled {
     /// Until then, with so many entries known.
     Suspended(u64, u32),
-    /// Then, with so many failures.
+    /// After so many ms, with so many failures.
     TryAgain(u64, u32),
     Completed,
     /// For good, with so many failures.
