@@ -67,6 +67,11 @@ pub(crate) enum Figure {
     EventStartP50,
     /// 99th percentile of the same.
     EventStartP99,
+    /// Median of five bare PINGs one after the other, between those events: as many round trips as an event takes to its run.
+    /// What is over the budget here already is the machine.
+    RoundTripsP50,
+    /// 99th percentile of the same.
+    RoundTripsP99,
     /// Redis CPU of an event, sent and routed, that nobody waits for, while 10 runs wait for others of its name.
     EventCpu10,
     /// The same with 1,000 runs.
@@ -85,7 +90,7 @@ pub(crate) enum Figure {
 
 impl Figure {
     /// In the order of the table.
-    pub(crate) const ALL: [Self; 34] = [
+    pub(crate) const ALL: [Self; 36] = [
         Self::RedisCpu,
         Self::Commands,
         Self::Process,
@@ -113,6 +118,8 @@ impl Figure {
         Self::ResumeP99,
         Self::EventStartP50,
         Self::EventStartP99,
+        Self::RoundTripsP50,
+        Self::RoundTripsP99,
         Self::EventCpu10,
         Self::EventCpu1k,
         Self::EventCpu100k,
@@ -151,6 +158,8 @@ impl Figure {
             Self::ResumeP99 => "resume_late_p99_ms",
             Self::EventStartP50 => "event_start_p50_ms",
             Self::EventStartP99 => "event_start_p99_ms",
+            Self::RoundTripsP50 => "five_round_trips_p50_ms",
+            Self::RoundTripsP99 => "five_round_trips_p99_ms",
             Self::EventCpu10 => "event_cpu_us_10_waiting",
             Self::EventCpu1k => "event_cpu_us_1k_waiting",
             Self::EventCpu100k => "event_cpu_us_100k_waiting",

@@ -17,18 +17,24 @@ if now > owned_until then
 end
 -- Redis lets a script that has written go on when memory is full, and this write changes nothing.
 call('HDEL', started, '')
-local ids, outcomes = {}, {}
+local ids, outcomes, over = {}, {}, {}
 for at = FIRST, #ARGV, FIELDS do
   ids[#ids + 1] = ARGV[at]
   if ARGV[at + 1] ~= '' then
     outcomes[#outcomes + 1] = ARGV[at + 1]
     outcomes[#outcomes + 1] = ARGV[at + 2]
+  else
+    over[#over + 1] = ARGV[at]
   end
 end
 if #outcomes > 0 then
   call('HSET', started, unpack(outcomes))
 end
 call('XACK', stream, group, unpack(ids))
+if #over > 0 then
+  -- What only announced an event of the future has nothing to say any more.
+  call('XDEL', stream, unpack(over))
+end
 if call('XLEN', stream) > keep then
   trim_history(now, keep, keep_ms, 2 * #ids + 10)
 end

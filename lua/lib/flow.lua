@@ -12,7 +12,7 @@
 -- It comes before other fragments, and its functions are made when they are first asked for: see lane.lua.
 
 local NO_LIMIT, UNLIMITED = 1e9, { concurrency = 0, interval = 0, text = '0', burst = 1, spacing = 0 }
-local OPEN_AT_ONCE, UNPARK_AT_ONCE = 100, 500
+local OPEN_AT_ONCE, UNPARK_AT_ONCE, MADE_UP_MS = 100, 500, 100
 local flow_code
 local function by_key()
   if flow_code then
@@ -109,8 +109,9 @@ local function by_key()
       state.changed, state.running = true, state.running + count
       local interval = state.limit.interval
       if interval > 0 then
-        -- Whoever comes for a start that was waited for comes a little late: that must not slow the pace, start by start.
-        local owed_since = state.waited and now - interval / 2 or now
+        -- Whoever comes for a start that was waited for comes a little late: that must not slow the pace, start by start. What
+        -- is later than that is an outage, after which the pace begins anew and nothing comes in a burst.
+        local owed_since = state.waited and now - math.max(interval / 2, MADE_UP_MS) or now
         state.full_at = math.max(state.full_at, owed_since) + count * interval
       end
       if state.limit.spacing > 0 then

@@ -1,10 +1,14 @@
 -- The history of events: what is in the stream and has been routed, oldest first. What waits to be routed is never trimmed.
 -- An own id is forgotten with its event, unless it may not be used again yet.
 
+-- An announcement of an event of the future goes once it was read; this old, one that nobody read goes too, since whoever comes
+-- looks at the future by himself.
+local ANNOUNCED_MS = 60000
+
 -- Looks at up to `limit` events; those over `keep` in number or older than `keep_ms` go.
 local function trim_history(now, keep, keep_ms, limit)
   local over = call('XLEN', stream) - keep
-  local ids, keys, own_ids = {}, {}, {}
+  local ids, keys, own_ids, announcements = {}, {}, {}, {}
   for i, entry in ipairs(call('XRANGE', stream, '-', '+', 'COUNT', limit)) do
     if i > over and tonumber(match(entry[1], '^%d+')) > now - keep_ms then
       break
@@ -12,7 +16,12 @@ local function trim_history(now, keep, keep_ms, limit)
     local fields = entry[2]
     if fields[1] == 'key' then
       ids[#ids + 1], keys[#keys + 1], own_ids[#own_ids + 1] = entry[1], fields[2], fields[6] or ''
+    elseif tonumber(match(entry[1], '^%d+')) < now - ANNOUNCED_MS then
+      announcements[#announcements + 1] = entry[1]
     end
+  end
+  if #announcements > 0 then
+    call('XDEL', stream, unpack(announcements))
   end
   if #ids == 0 then
     return 0

@@ -294,6 +294,30 @@ async fn an_event_of_the_future_is_delivered_then_and_a_sooner_one_before_it() {
 }
 
 #[tokio::test]
+async fn what_announces_an_event_of_the_future_is_gone_once_it_was_read() {
+    let story = Story::begin().await;
+    let router = story.router();
+    // Each is sooner than all others, so that each is announced.
+    for hours in (1..=20).rev() {
+        story.client.send(Verified { user: hours }).delay(Duration::from_hours(hours)).await.unwrap();
+    }
+    let first = story.client.send(Verified { user: 0 }).await.unwrap();
+    story.until_routed([&first.id]).await;
+
+    until("only the event is left in the streams", async || {
+        let mut left = 0;
+        for shard in 0..SHARDS {
+            let mut length = redis::cmd("XLEN");
+            length.arg(ShardKeys::new(story.client.namespace(), shard).stream);
+            left += story.client.redis().command::<u64>("XLEN", &length).await.unwrap();
+        }
+        left == 1
+    })
+    .await;
+    router.stop().await;
+}
+
+#[tokio::test]
 async fn the_history_is_trimmed_and_what_was_not_delivered_is_kept() {
     let story = Story::begin().await;
     let unrouted = story.client.send_all((0..200).map(|user| Verified { user })).await.unwrap();
@@ -342,6 +366,32 @@ async fn several_routers_share_the_events_and_leave_nothing_behind() {
     let mut count = redis::cmd("ZCARD");
     count.arg(keys.get(QueueKey::routed));
     assert_eq!(story.client.redis().command::<u64>("ZCARD", &count).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn what_a_router_reads_and_leaves_is_looked_for_when_it_may_be_taken_over() {
+    const LEASE_MS: u64 = 10_000;
+    let story = Story::begin().await;
+    let sent = story.client.send(Verified { user: 7 }).await.unwrap();
+    let keys = ShardKeys::new(story.client.namespace(), sent.id.shard());
+    let tend = async |router: &str| -> (u64, String, Vec<redis::Value>) {
+        let call = script::EVENT_TEND.on_shard(&keys).arg("").arg("router").arg(router);
+        let call =
+            [LEASE_MS, 100, 100, 100, 1_000_000, 1_000_000].into_iter().fold(call, |call, n| call.number(n));
+        story.client.redis().run(&call).await.unwrap()
+    };
+
+    let (_, unread, _) = tend("alive").await;
+    let read = ["XREADGROUP", "GROUP", "router", "dead", "STREAMS", &keys.stream, ">"];
+    let _: redis::Value = story.redis.ask(&read).await;
+    let (now, left, taken) = tend("alive").await;
+    let (_, own, _) = tend("dead").await;
+
+    let left: u64 = left.parse().unwrap();
+    assert!((now..=now + LEASE_MS).contains(&left), "{left} at {now}");
+    assert!(taken.is_empty());
+    assert_eq!((unread.as_str(), own.as_str()), ("", ""), "nothing to wait for");
+    assert_ne!(left, now, "its time has not come");
 }
 
 /// A router that dies right after each of its calls, with the reply or the request lost, and another that takes over.

@@ -7,6 +7,7 @@
     reason = "a test says it in the fewest words"
 )]
 
+mod audit;
 mod bad_input;
 mod cancel;
 mod chaos;

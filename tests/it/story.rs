@@ -7,6 +7,7 @@ use std::{
 };
 
 use ergate::{DeadLetter, Health, Metrics, prelude::*};
+use ergate_chaos::audit::audit;
 use tokio::{sync::oneshot, task::JoinHandle};
 
 use crate::support::{RedisServer, until};
@@ -235,12 +236,15 @@ impl Story {
         until(&format!("{count} jobs have finished"), async || self.trace.finished().len() >= count).await;
     }
 
-    /// Everything the queue must be when nothing is under way: all adds up, nothing was repaired.
+    /// Everything the queue must be when nothing is under way: all adds up, nothing was repaired, and no key of the namespace says
+    /// what another denies.
     pub(crate) async fn all_adds_up(&self) {
         let stats = self.queue().stats().await.expect("redis answers");
         assert!(stats.adds_up(), "{stats:?}");
         let repairs = ergate::reconcile(&self.queue()).await.expect("redis answers");
         assert_eq!(repairs.total(), 0, "{repairs:?}");
+        let findings = audit(&self.client).await.expect("redis answers");
+        assert!(findings.is_empty(), "{findings:#?}");
     }
 }
 

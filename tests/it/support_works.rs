@@ -1,11 +1,17 @@
 //! The tools the other tests stand on do what they say.
 
-use std::{path::Path, process::Command, time::Duration};
+use std::{num::NonZeroU32, path::Path, process::Command, time::Duration};
 
 use redis::{AsyncConnectionConfig, Client, RedisResult, Script, aio::MultiplexedConnection};
-use tokio::{net::TcpStream, time::Instant};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time::Instant,
+};
 
-use crate::support::{Process, Proxy, RedisCluster, RedisSentinel, RedisServer, resp, until, until_some};
+use crate::support::{
+    Direction, Process, Proxy, RedisCluster, RedisSentinel, RedisServer, resp, until, until_some,
+};
 
 const COUNT: &str = "return redis.call('INCR', KEYS[1])";
 
@@ -253,6 +259,97 @@ async fn a_delay_makes_requests_late_but_keeps_their_order() {
 
     assert!(begun.elapsed() >= late);
     assert_eq!([answers.0.unwrap(), answers.1.unwrap(), answers.2.unwrap()], [1, 2, 3]);
+}
+
+#[tokio::test]
+async fn a_way_that_is_silent_keeps_what_is_sent_and_the_other_goes_on() {
+    let server = RedisServer::start().await;
+    let proxy = Proxy::to(&server);
+    let connection = connect(proxy.url()).await;
+
+    proxy.silence(Direction::ToClient);
+    let mut answer = Box::pin(incr(&connection, "n"));
+    let early = tokio::time::timeout(Duration::from_millis(50), &mut answer).await;
+    until("the request has arrived", async || server.ask::<Option<u64>>(&["GET", "n"]).await == Some(1))
+        .await;
+    proxy.silence(Direction::ToServer);
+    let told = answer.await;
+    let mut second = Box::pin(incr(&connection, "n"));
+    let unheard = tokio::time::timeout(Duration::from_millis(50), &mut second).await;
+    let meanwhile: u64 = server.ask(&["GET", "n"]).await;
+    proxy.heal().await;
+
+    assert!(early.is_err() && unheard.is_err());
+    assert_eq!((told.unwrap(), meanwhile, second.await.unwrap()), (1, 1, 2));
+}
+
+#[tokio::test]
+async fn a_way_that_is_closed_ends_there_and_takes_what_comes_from_the_other_side() {
+    let server = RedisServer::start().await;
+    let proxy = Proxy::to(&server);
+    let mut client = TcpStream::connect(proxy.url().trim_start_matches("redis://")).await.unwrap();
+    until("the connection is there", async || proxy.connections() == 1).await;
+
+    proxy.half_close(Direction::ToClient);
+    let read = client.read(&mut [0; 16]).await.unwrap();
+    client.write_all(b"SET n 1\r\n").await.unwrap();
+
+    assert_eq!(read, 0, "nothing comes any more");
+    until("the request has arrived", async || server.ask::<Option<u64>>(&["GET", "n"]).await == Some(1))
+        .await;
+    proxy.half_close(Direction::ToServer);
+    until("Redis has closed the connection", async || proxy.connections() == 0).await;
+}
+
+#[tokio::test]
+async fn a_slow_link_takes_the_time_that_its_bytes_need() {
+    let server = RedisServer::start().await;
+    let proxy = Proxy::to(&server);
+    let connection = connect(proxy.url()).await;
+    server.ask::<()>(&["SET", "text", &"x".repeat(30_000)]).await;
+    proxy.slow(NonZeroU32::new(100_000).unwrap());
+
+    let begun = Instant::now();
+    let text: String = redis::cmd("GET").arg("text").query_async(&mut connection.clone()).await.unwrap();
+    let took = begun.elapsed();
+    proxy.heal().await;
+    incr(&connection, "n").await.unwrap();
+
+    assert_eq!(text.len(), 30_000);
+    assert!(took >= Duration::from_millis(280), "30 kB at 100 kB/s took {took:?}");
+}
+
+#[tokio::test]
+async fn a_reply_is_cut_after_the_bytes_it_was_told_to() {
+    let server = RedisServer::start().await;
+    let proxy = Proxy::to(&server);
+    let cut = proxy.cut_reply_of("b", 3);
+    let mut client = TcpStream::connect(proxy.url().trim_start_matches("redis://")).await.unwrap();
+
+    let request = |key: &str| format!("*2\r\n$4\r\nINCR\r\n$1\r\n{key}\r\n");
+    client.write_all((request("a") + &request("b") + &request("c")).as_bytes()).await.unwrap();
+    let mut read = String::new();
+    client.read_to_string(&mut read).await.unwrap();
+    cut.await;
+
+    assert_eq!(read, ":1\r\n:1\r");
+    assert_eq!(server.ask::<Vec<Option<u64>>>(&["MGET", "a", "b", "c"]).await, [Some(1), Some(1), None]);
+}
+
+#[tokio::test]
+async fn one_of_several_clients_is_parted_from_the_server_and_the_others_are_not() {
+    let server = RedisServer::start().await;
+    let (parted, other) = (Proxy::to(&server), Proxy::to(&server));
+    let connections = (connect(parted.url()).await, connect(other.url()).await);
+
+    parted.stall().await;
+    let mut answer = Box::pin(incr(&connections.0, "n"));
+    let early = tokio::time::timeout(Duration::from_millis(50), &mut answer).await;
+    let of_the_other = incr(&connections.1, "n").await;
+    parted.heal().await;
+
+    assert!(early.is_err());
+    assert_eq!((of_the_other.unwrap(), answer.await.unwrap()), (1, 2));
 }
 
 #[tokio::test]

@@ -227,16 +227,28 @@ async fn wake(client: &Client, runs: usize, per_second: u64) -> anyhow::Result<F
 
 async fn start(client: &Client, events: usize, every_ms: u64) -> anyhow::Result<Figures> {
     const WARMUP: usize = 20;
+    const ROUND_TRIPS: usize = 5;
     let seen = Seen::default();
     let worker = work(client, Function::new("starting", starting), &seen, &Metrics::new());
     until_declared(client, "starting").await?;
+    let half = Duration::from_millis(every_ms) / 2;
+    let mut round_trips_ms = Vec::new();
     for number in 0..WARMUP + events {
         client.send(load(number, 0, now_us())).await?;
-        sleep(Duration::from_millis(every_ms)).await;
+        sleep(half).await;
+        let clock = Instant::now();
+        for _ in 0..ROUND_TRIPS {
+            client.redis().command::<String>("PING", &redis::cmd("PING")).await?;
+        }
+        round_trips_ms.push(clock.elapsed().as_secs_f64() * 1e3);
+        sleep(half).await;
     }
     seen.until((WARMUP + events) as u64).await;
     worker.abort();
-    percentiles(seen.late_ms().split_off(WARMUP), ["event_start_p50_ms", "event_start_p99_ms"])
+    let mut figures =
+        percentiles(seen.late_ms().split_off(WARMUP), ["event_start_p50_ms", "event_start_p99_ms"])?;
+    figures.extend(percentiles(round_trips_ms, ["five_round_trips_p50_ms", "five_round_trips_p99_ms"])?);
+    Ok(figures)
 }
 
 async fn wait(client: &Client, runs: usize) -> anyhow::Result<Figures> {

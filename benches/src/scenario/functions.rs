@@ -14,7 +14,8 @@ use crate::{
 
 pub(super) const STEPS: [Figure; 2] = [Figure::Steps, Figure::RedisCpuStep];
 pub(super) const SLEEPING: [Figure; 3] = [Figure::BytesSleeping, Figure::ResumeP50, Figure::ResumeP99];
-pub(super) const STARTS: [Figure; 2] = [Figure::EventStartP50, Figure::EventStartP99];
+pub(super) const STARTS: [Figure; 4] =
+    [Figure::EventStartP50, Figure::EventStartP99, Figure::RoundTripsP50, Figure::RoundTripsP99];
 pub(super) const WAITING: [Figure; 7] = [
     Figure::EventCpu10,
     Figure::EventCpu1k,
@@ -90,6 +91,8 @@ pub(super) async fn starts(
     values.extend([
         (Figure::EventStartP50, of(&told, "event_start_p50_ms")?),
         (Figure::EventStartP99, of(&told, "event_start_p99_ms")?),
+        (Figure::RoundTripsP50, of(&told, "five_round_trips_p50_ms")?),
+        (Figure::RoundTripsP99, of(&told, "five_round_trips_p99_ms")?),
     ]);
     Ok(())
 }

@@ -12,7 +12,7 @@ use ergate_shared::{
     Event, EventName, EventRecord, FailureKind, FailureRecord, FunctionName, JobId, JobRecord, Parent,
     QueueName, RunInput, Trigger, ending,
     event::LARGEST_EVENT,
-    function::{FunctionCancelled, FunctionFailed, FunctionFinished, tells_of_an_end},
+    function::{EndedRun, FunctionCancelled, FunctionFailed, FunctionFinished, tells_of_an_end},
     key::QueueKey,
     run::Resolution,
 };
@@ -49,6 +49,8 @@ impl Client {
     pub async fn tell_ends(&self, queue: &QueueName) -> Result<(), Error> {
         let keys = self.keys(queue);
         let outbox = keys.get(QueueKey::outbox);
+        // Whether completed runs are told of; asked once, by the first that would be.
+        let mut finished = None;
         loop {
             let mut range = redis::cmd("XRANGE");
             range.arg(outbox).arg("-").arg("+").arg("COUNT").arg(AT_ONCE);
@@ -65,7 +67,7 @@ impl Client {
             let count = kept.len();
             let told: Vec<Told> =
                 kept.into_iter().filter_map(|(entry, fields)| read(entry, &fields)).collect();
-            tokio::try_join!(self.tell_parents(&told), self.tell_functions(queue, &told))?;
+            tokio::try_join!(self.tell_parents(&told), self.tell_functions(queue, &told, &mut finished))?;
             self.redis().command::<u64>("XDEL", &delete).await?;
             if count < AT_ONCE {
                 return Ok(());
@@ -93,19 +95,23 @@ impl Client {
         futures_util::future::try_join_all(calls).await.map(drop)
     }
 
-    async fn tell_functions(&self, queue: &QueueName, told: &[Told]) -> Result<(), Error> {
+    async fn tell_functions(
+        &self,
+        queue: &QueueName,
+        told: &[Told],
+        finished: &mut Option<bool>,
+    ) -> Result<(), Error> {
         // Who is started by the end of a function does not care which version it was.
         let Some(function) = FunctionName::of_queue(queue).map(|function| function.base()) else {
             return Ok(());
         };
         let mut events = Vec::new();
-        let mut finished = None;
         for end in told {
             let Ok(input) = serde_json::from_slice::<RunInput>(&end.record.payload) else { continue };
             if input.events.first().is_some_and(|event| tells_of_an_end(&event.name)) {
                 continue;
             }
-            let heard = match finished {
+            let heard = match *finished {
                 Some(heard) => heard,
                 None => *finished.insert(self.starts_something(FunctionFinished::NAME).await?),
             };
@@ -143,32 +149,23 @@ impl Client {
         if result.to_string().len() > LARGEST_EVENT / 2 - REST_OF_EVENT {
             result = serde_json::Value::Null;
         }
-        let (function_id, run_id) = (function.clone(), end.id.clone());
         let event = started_by.first().cloned();
         let events = if started_by.len() > 1 { started_by } else { Vec::new() };
+        let run = EndedRun { function: function.clone(), id: end.id.clone(), event, events };
+        let id = format!("{}.{}", run.id, end.entry);
         let error = match &end.outcome {
             Outcome::Completed(_) => None,
             Outcome::Failed(failure) | Outcome::Cancelled(failure) => Some(failure.clone()),
         };
         let mut sends = Vec::new();
         if finished {
-            let told = FunctionFinished {
-                function_id: function_id.clone(),
-                run_id: run_id.clone(),
-                event: event.clone(),
-                events: events.clone(),
-                result,
-                error: error.clone(),
-            };
-            sends.push(self.tell(&told, &format!("{run_id}.{}.finished", end.entry)));
+            let told = FunctionFinished { run: run.clone(), result, error: error.clone() };
+            sends.push(self.tell(&told, &format!("{id}.finished")));
         }
-        let id = format!("{run_id}.{}", end.entry);
         match (&end.outcome, error) {
-            (Outcome::Failed(_), Some(error)) => {
-                sends.push(self.tell(&FunctionFailed { function_id, run_id, event, events, error }, &id));
-            }
+            (Outcome::Failed(_), Some(error)) => sends.push(self.tell(&FunctionFailed { run, error }, &id)),
             (Outcome::Cancelled(_), Some(error)) => {
-                sends.push(self.tell(&FunctionCancelled { function_id, run_id, event, events, error }, &id));
+                sends.push(self.tell(&FunctionCancelled { run, error }, &id))
             }
             _ => {}
         }

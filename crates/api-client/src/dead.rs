@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use ergate_shared::{FailureKind, JobId, JobState, script};
 
-use crate::{Error, JobView, Page, Queue};
+use crate::{
+    Error, JobView, Page, Queue,
+    redrive::{Redrive, Redriven},
+};
 
 /// The dead letters of a queue.
 #[derive(Debug, Clone)]
@@ -43,15 +46,6 @@ impl Filter {
                 .as_ref()
                 .is_none_or(|tag| view.record.as_ref().is_ok_and(|record| record.options.tags.contains(tag)))
     }
-}
-
-/// What a redrive did, or would do.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Redriven {
-    /// Jobs sent back, or that would be.
-    pub redriven: u64,
-    /// Jobs left where they are: another job holds their unique key, or somebody was faster.
-    pub left: u64,
 }
 
 /// Dead letters looked at by one call.
@@ -125,28 +119,14 @@ impl DeadLetters {
         dry_run: bool,
         mut done: impl FnMut(u64),
     ) -> Result<Redriven, Error> {
-        let spacing = match per_second {
-            None => Duration::ZERO,
-            Some(rate) if rate > 0.0 && rate.is_finite() => Duration::from_secs_f64(1.0 / rate),
-            Some(rate) => return Err(Error::Option(format!("rate {rate} per second is not above 0"))),
-        };
+        let mut redrive = Redrive::at(per_second)?;
         let matching = self.matching(filter).await?;
-        let mut sum = Redriven::default();
         if dry_run {
-            sum.redriven = matching.len() as u64;
-            return Ok(sum);
+            redrive.sum.redriven = matching.len() as u64;
+        } else {
+            redrive.send(self, &matching, &mut done).await?;
         }
-        // The first of a page goes out after all of the pages before it.
-        let mut after = Duration::ZERO;
-        for page in matching.chunks(PAGE) {
-            let outcomes = self.send_back(page, None, after, spacing).await?;
-            let redriven = outcomes.iter().filter(|outcome| *outcome == "ok").count() as u64;
-            sum.redriven += redriven;
-            sum.left += outcomes.len() as u64 - redriven;
-            after += spacing * u32::try_from(redriven).unwrap_or(u32::MAX);
-            done(sum.redriven);
-        }
-        Ok(sum)
+        Ok(redrive.sum)
     }
 
     /// Deletes all that match, telling `done` how many so far.

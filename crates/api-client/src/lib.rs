@@ -24,6 +24,7 @@ mod queue;
 mod reconcile;
 #[cfg(feature = "testing")]
 mod recording;
+mod redrive;
 mod registry;
 mod run;
 mod schedule;
@@ -39,7 +40,7 @@ pub use bulk::{ATOMIC_BATCH, EnqueueAll};
 #[doc(hidden)]
 pub use cancel_on::cancelled_by;
 pub use client::{Client, ClientBuilder};
-pub use dead::{DeadLetters, Filter, Redriven};
+pub use dead::{DeadLetters, Filter};
 pub use durability::{Durability, Reached};
 pub use enqueue::{Enqueue, OnConflict, Receipt, Unique};
 pub use error::Error;
@@ -54,6 +55,7 @@ pub use queue::{Queue, Rate, Retention};
 pub use reconcile::{Repairs, reconcile};
 #[cfg(feature = "testing")]
 pub use recording::{Outbox, RecordedJob};
+pub use redrive::Redriven;
 pub use registry::{Order, QueueSlots, WorkerProcess};
 pub use run::{CancelledRuns, INVOKED, Rerun, RunFilter, RunHandle, RunTrace, RunView, Runs};
 pub use schedule::{

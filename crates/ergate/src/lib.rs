@@ -66,7 +66,9 @@ pub use ergate_shared::{
     JobOptions, JobRecord, JobState, Key, KeyName, Lane, Namespace, OnExhausted, Priority, QueueName,
     RerunOf, RunInput, Schedule, ScheduleName, Tick, Tries, Trigger, UniqueScope, WaitRef, WorkerId,
     duration,
-    function::{Batch, FunctionCancelled, FunctionFailed, FunctionFinished, FunctionOptions, SingletonMode},
+    function::{
+        Batch, EndedRun, FunctionCancelled, FunctionFailed, FunctionFinished, FunctionOptions, SingletonMode,
+    },
     run,
     schedule::{CatchUp, Cron, Every, Overlap, Recurrence, Zone},
     stock,

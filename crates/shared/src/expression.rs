@@ -3,15 +3,13 @@
 //! Equalities joined by `&&` are read here and can be indexed. Everything else is CEL and needs the feature `cel`; without
 //! it such an expression is refused where it is given, so that it is never taken for true or false.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::sync::Arc;
 
 use serde_json::Value;
 
 use crate::Error;
 
+mod cache;
 #[cfg(feature = "cel")]
 mod cel;
 mod equalities;
@@ -20,10 +18,8 @@ mod formula;
 pub use formula::Formula;
 
 use crate::wait::Equality;
+use cache::Cache;
 use equalities::{Equalities, Operand};
-
-/// Expressions kept as read.
-const MOST_CACHED: usize = 1000;
 
 /// What an expression is about.
 #[derive(Debug, Clone, Copy)]
@@ -73,24 +69,13 @@ impl Expression {
         Err(wrong(text, problem.to_owned()))
     }
 
-    /// The same, read once for each text: expressions of waits come again with every event.
+    /// The same, read once for each text.
     ///
     /// # Errors
     /// As [`compile`](Self::compile).
     pub fn cached(text: &str) -> Result<Arc<Self>, Error> {
-        static READ: Mutex<Option<HashMap<String, Arc<Expression>>>> = Mutex::new(None);
-        let read = || READ.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = read().as_ref().and_then(|known| known.get(text)) {
-            return Ok(Arc::clone(known));
-        }
-        let expression = Arc::new(Self::compile(text)?);
-        let mut read = read();
-        let known = read.get_or_insert_default();
-        if known.len() >= MOST_CACHED {
-            known.clear();
-        }
-        known.insert(text.to_owned(), Arc::clone(&expression));
-        Ok(expression)
+        static READ: Cache<Expression> = Cache::new();
+        READ.get(text, Self::compile)
     }
 
     /// The expression as it was written.

@@ -11,7 +11,7 @@ mod start;
 mod tick;
 
 pub use batch::Batch;
-pub use ended::{FunctionCancelled, FunctionFailed, FunctionFinished, tells_of_an_end};
+pub use ended::{EndedRun, FunctionCancelled, FunctionFailed, FunctionFinished, tells_of_an_end};
 pub use options::{
     CancelOn, ConcurrencyPer, Debounce, EventBatch, FunctionOptions, MOST_BATCH, RateLimit, Singleton,
     SingletonMode, Throttle,

@@ -7,6 +7,10 @@
 
 use crate::{EventName, Namespace, QueueName, WorkerId};
 
+mod owner;
+
+pub use owner::Owner;
+
 /// The keys of one queue.
 #[derive(Debug, Clone)]
 pub struct QueueKeys {

@@ -21,6 +21,7 @@ use crate::{
 mod attempt;
 mod error;
 mod invoke;
+mod open;
 mod race;
 mod sleep;
 mod wait;

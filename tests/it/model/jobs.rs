@@ -20,7 +20,7 @@ use operation::{Operation, operations};
 use rehearsal::Rehearsal;
 
 /// Sequences tried unless the environment says otherwise: about ten seconds.
-const CASES: u32 = 120;
+const CASES: u32 = 100;
 const LONGEST: usize = 60;
 
 #[test]

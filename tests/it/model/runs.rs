@@ -21,7 +21,7 @@ use operation::operations;
 use play::Play;
 
 /// Sequences tried unless the environment says otherwise: about ten seconds.
-const CASES: u32 = 80;
+const CASES: u32 = 60;
 const LONGEST: usize = 90;
 
 #[test]

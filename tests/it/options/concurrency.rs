@@ -121,7 +121,12 @@ async fn of_each_account(limit: u32) {
 
     let (page, each) = ship_all(per, 200).await;
 
-    assert_eq!(page.most_executing, limit);
+    // How many really overlap is up to the machine as well; more than the limit never do.
+    assert!(
+        (limit.min(2)..=limit).contains(&page.most_executing),
+        "{} executed at once",
+        page.most_executing
+    );
     assert!(page.most_there > limit, "others went on while some slept: {}", page.most_there);
     assert_eq!(page.began.len(), page.ended);
     assert_eq!(page.ended, each * page.there.len());

@@ -21,7 +21,7 @@ fn on(
 #[tokio::test]
 async fn a_function_hears_of_its_runs_that_failed_and_of_no_others() {
     async fn alert(failed: FunctionFailed, step: Step, State(shared): State<Shared>) -> Result<()> {
-        let what = format!("{} failed: {}", failed.function_id, failed.error.message);
+        let what = format!("{} failed: {}", failed.run.function, failed.error.message);
         step.run("note", shared.did.clone().note(what)).await?;
         // It fails too, and nobody is told of that: it would go round in a circle.
         Err(Failure::fatal("the alarm is broken"))
@@ -48,7 +48,7 @@ async fn a_function_hears_of_its_runs_that_failed_and_of_no_others() {
 #[tokio::test]
 async fn a_function_is_started_by_the_success_of_another() {
     async fn after(finished: FunctionFinished, step: Step, State(shared): State<Shared>) -> Result<()> {
-        let user = finished.event.unwrap().data["user"].clone();
+        let user = finished.run.event.unwrap().data["user"].clone();
         step.run("note", shared.did.clone().note(format!("{} of {user}", finished.result))).await?;
         Ok(())
     }
@@ -102,5 +102,26 @@ async fn a_cancelled_run_is_told_of_at_once() {
     until("it was heard", async || shared.did.all().len() == 1).await;
 
     assert_eq!(shared.did.all(), [format!("sleeper {} was cancelled: not needed", run.id())]);
+    worker.stop().await;
+}
+
+#[tokio::test]
+async fn an_end_that_no_event_can_tell_of_holds_up_no_other() {
+    let story = Story::begin().await;
+    let shared = Shared::default();
+    for shard in 0..ergate_shared::event::SHARDS {
+        let keys = ergate_shared::key::ShardKeys::new(&ergate::Namespace::default(), shard);
+        let _: () = story.redis.ask(&["SET", &keys.stream, "not a stream"]).await;
+    }
+    let worker = on(&story, &shared, [Function::new("first", fails)]);
+
+    story.client.invoke("first", &SignedUp { user: 0 }).await.unwrap();
+
+    let queue = story.client.queue("fn/first").unwrap();
+    until("it has failed", async || queue.stats().await.unwrap().dead == 1).await;
+    let queue = ergate::QueueName::new("fn/first").unwrap();
+    let keys = ergate_shared::key::QueueKeys::new(&ergate::Namespace::default(), &queue);
+    let outbox = keys.get(ergate_shared::key::QueueKey::outbox);
+    until("nothing is left to tell", async || story.redis.ask::<u64>(&["XLEN", outbox]).await == 0).await;
     worker.stop().await;
 }

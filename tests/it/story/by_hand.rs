@@ -320,6 +320,14 @@ impl ByHand {
         script.on(self.queue.keys()).arg(self.now.to_string())
     }
 
+    /// Puts the queue on the list of queues, as clients do before they first enqueue into it.
+    async fn list(&self) {
+        let client = self.queue.client();
+        let mut add = redis::cmd("SADD");
+        add.arg(&client.registry_keys().queues).arg(self.queue.name().as_str());
+        client.redis().command::<()>("SADD", &add).await.unwrap();
+    }
+
     /// Enqueues with one call, and returns what became of each job: `""`, `exists` or `held <id>`.
     pub(crate) async fn enqueue_all(&mut self, entries: &[Entry]) -> Vec<String> {
         self.calls += 1;
@@ -349,6 +357,9 @@ impl ByHand {
         written_at: u64,
         entries: &[Entry],
     ) -> (String, Vec<String>) {
+        if number == 1 {
+            self.list().await;
+        }
         let plain = || entries.iter().filter(|entry| entry.is_plain());
         let mut call =
             self.call(&script::JOB_ENQUEUE).arg(producer).number(number).number(plain().count() as u64);

@@ -95,6 +95,11 @@ impl Process {
         self.leash.thaw().expect("the process can be resumed");
     }
 
+    /// How the process ended, or `None` while it runs.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        self.leash.exited().expect("the process is our child")
+    }
+
     /// Waits until the process ends by itself.
     pub async fn exited(&mut self) -> ExitStatus {
         until_some("the process ends", async || self.leash.exited().expect("the process is our child")).await

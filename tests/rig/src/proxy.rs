@@ -6,6 +6,7 @@
 
 use std::{
     net::{SocketAddr, TcpListener},
+    num::NonZeroU32,
     pin::Pin,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -24,6 +25,7 @@ use super::{
     until::DEADLINE,
 };
 
+mod pace;
 mod passage;
 
 /// A proxy in front of one server. Dropped, it closes every connection.
@@ -50,8 +52,34 @@ struct Weather {
     mode: Mode,
     /// How much later than sent a request reaches Redis.
     delay: Duration,
+    /// Where nothing goes, while the other way is open.
+    silent: Option<Direction>,
+    /// Bytes that each connection carries in a second each way.
+    pace: Option<NonZeroU32>,
+    /// How often one way of every connection was closed, and which it was the last time.
+    half_closed: (u64, Direction),
     /// Connections of an earlier era are closed.
     era: u64,
+}
+
+impl Weather {
+    const FAIR: Self = Self {
+        mode: Mode::Pass,
+        delay: Duration::ZERO,
+        silent: None,
+        pace: None,
+        half_closed: (0, Direction::ToClient),
+        era: 0,
+    };
+}
+
+/// One of the two ways of a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    /// That of requests.
+    ToServer,
+    /// That of replies.
+    ToClient,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -83,6 +111,8 @@ struct Trap {
 enum Lose {
     Request,
     Reply,
+    /// All of it but so many bytes at its beginning.
+    RestOfReply(usize),
 }
 
 impl Proxy {
@@ -98,7 +128,7 @@ impl Proxy {
             address: SocketAddr::from(([127, 0, 0, 1], port)),
             upstream: SocketAddr::from(([127, 0, 0, 1], server.port())),
             faults: Arc::new(Faults {
-                weather: watch::Sender::new(Weather { mode: Mode::Pass, delay: Duration::ZERO, era: 0 }),
+                weather: watch::Sender::new(Weather::FAIR),
                 census: watch::Sender::default(),
                 traps: Mutex::default(),
             }),
@@ -137,9 +167,11 @@ impl Proxy {
         self.census(|now| now.held == now.open).await;
     }
 
-    /// Passes everything again, without delay. Traps stay set.
+    /// Passes everything again, both ways, without delay and at once. Traps stay set.
     pub async fn heal(&self) {
-        self.faults.weather.send_modify(|now| now.delay = Duration::ZERO);
+        self.faults.weather.send_modify(|now| {
+            (now.delay, now.silent, now.pace) = (Duration::ZERO, None, None);
+        });
         self.set(Mode::Pass);
         self.listen();
         self.census(|now| now.held == 0).await;
@@ -148,6 +180,21 @@ impl Proxy {
     /// Closes every connection of this moment, and welcomes new ones.
     pub fn reset(&self) {
         self.faults.weather.send_modify(|now| now.era += 1);
+    }
+
+    /// Lets nothing through one way, and everything the other: what is sent that way waits for `heal`, and nobody is told.
+    pub fn silence(&self, direction: Direction) {
+        self.faults.weather.send_modify(|now| now.silent = Some(direction));
+    }
+
+    /// Closes one way of every connection of this moment: whoever reads there finds the end, and what it sends still arrives.
+    pub fn half_close(&self, direction: Direction) {
+        self.faults.weather.send_modify(|now| now.half_closed = (now.half_closed.0 + 1, direction));
+    }
+
+    /// Carries no more than this many bytes a second each way, on each connection.
+    pub fn slow(&self, bytes_per_second: NonZeroU32) {
+        self.faults.weather.send_modify(|now| now.pace = Some(bytes_per_second));
     }
 
     /// Makes requests reach Redis this much later; their order stays.
@@ -176,6 +223,12 @@ impl Proxy {
     /// Like `lose_request_of`, of the first request that `matches`.
     pub fn lose_request_when(&self, matches: impl FnMut(&[&[u8]]) -> bool + Send + 'static) -> Lost {
         self.trap(Lose::Request, Box::new(matches))
+    }
+
+    /// Loses the rest of the reply to the next request that has `word` among its arguments, after its first bytes: these arrive,
+    /// then the connection closes. A reply that is no longer arrives whole.
+    pub fn cut_reply_of(&self, word: &str, after: usize) -> Lost {
+        self.trap(Lose::RestOfReply(after), Box::new(among(word)))
     }
 
     fn trap(&self, lose: Lose, matches: Matches) -> Lost {

@@ -1,16 +1,13 @@
 //! Changing the course of many runs: of all that a filter means.
 
-use std::time::Duration;
-
 use ergate_shared::{FunctionName, JobId, run::RunState};
 use futures_util::{StreamExt as _, stream};
 
 use super::{RunFilter, RunHandle, Runs};
-use crate::{Cancelled, Error, Redriven};
+use crate::{Cancelled, Error, Redriven, redrive::Redrive};
 
-/// Runs looked at by one call, and sent on by one.
+/// Runs looked at by one call.
 const PAGE: usize = 500;
-const AT_ONCE: usize = 200;
 /// Cancellations on their way at once: they share the connection.
 const UNDER_WAY: usize = 64;
 
@@ -66,26 +63,13 @@ impl Runs {
     /// # Errors
     /// [`Error::Option`] for a rate that is not above 0.
     pub async fn again(&self, per_second: Option<f64>, mut done: impl FnMut(u64)) -> Result<Redriven, Error> {
-        let spacing = match per_second {
-            None => Duration::ZERO,
-            Some(rate) if rate > 0.0 && rate.is_finite() => Duration::from_secs_f64(1.0 / rate),
-            Some(rate) => return Err(Error::Option(format!("rate {rate} per second is not above 0"))),
-        };
-        let mut sum = Redriven::default();
-        let mut after = Duration::ZERO;
+        let mut redrive = Redrive::at(per_second)?;
         for (function, mut ids) in self.failed()?.matching().await? {
             ids.reverse();
             let dead = self.client.queue(function.queue().as_str())?.dead();
-            for some in ids.chunks(AT_ONCE) {
-                let outcomes = dead.send_back(some, None, after, spacing).await?;
-                let redriven = outcomes.iter().filter(|outcome| *outcome == "ok").count() as u64;
-                sum.redriven += redriven;
-                sum.left += outcomes.len() as u64 - redriven;
-                after += spacing * u32::try_from(redriven).unwrap_or(u32::MAX);
-                done(sum.redriven);
-            }
+            redrive.send(&dead, &ids, &mut done).await?;
         }
-        Ok(sum)
+        Ok(redrive.sum)
     }
 
     /// Starts a new run for each of them that failed, from its beginning and with what it was started with, telling `done`

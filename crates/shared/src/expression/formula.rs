@@ -1,15 +1,12 @@
 //! Expressions whose value counts, such as the account that limits are kept by: a field, or anything CEL can say.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::sync::Arc;
 
 use serde_json::Value;
 
 #[cfg(feature = "cel")]
 use super::cel;
-use super::{MOST_CACHED, Operand, Scope, wrong};
+use super::{Operand, Scope, cache::Cache, wrong};
 use crate::Error;
 
 /// An expression over `event` that comes to a value.
@@ -62,19 +59,8 @@ impl Formula {
     /// # Errors
     /// As [`compile`](Self::compile).
     pub fn cached(text: &str) -> Result<Arc<Self>, Error> {
-        static READ: Mutex<Option<HashMap<String, Arc<Formula>>>> = Mutex::new(None);
-        let read = || READ.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = read().as_ref().and_then(|known| known.get(text)) {
-            return Ok(Arc::clone(known));
-        }
-        let formula = Arc::new(Self::compile(text)?);
-        let mut read = read();
-        let known = read.get_or_insert_default();
-        if known.len() >= MOST_CACHED {
-            known.clear();
-        }
-        known.insert(text.to_owned(), Arc::clone(&formula));
-        Ok(formula)
+        static READ: Cache<Formula> = Cache::new();
+        READ.get(text, Self::compile)
     }
 
     /// Its value for an event; `null` if a field it names is missing.

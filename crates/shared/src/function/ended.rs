@@ -5,25 +5,35 @@ use serde_json::Value;
 
 use crate::{Event, EventName, EventRecord, FailureRecord, FunctionName, JobId};
 
-/// Sent for every run that failed for good, other than one that was started by one of these events itself.
-///
-/// ```
-/// # use ergate_shared::function::FunctionFailed;
-/// async fn alert(failed: FunctionFailed /* , step: Step, … */) {
-///     println!("{} failed: {}", failed.function_id, failed.error.message);
-/// }
-/// ```
+/// The run that such an event tells of.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct FunctionFailed {
+pub struct EndedRun {
     /// Which function.
-    pub function_id: FunctionName,
-    /// Which run.
-    pub run_id: JobId,
+    #[serde(rename = "function_id")]
+    pub function: FunctionName,
+    /// Its id.
+    #[serde(rename = "run_id")]
+    pub id: JobId,
     /// What started it, `None` if that is too large to be sent on.
     pub event: Option<EventRecord>,
     /// All events that started it, for a batch.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub events: Vec<EventRecord>,
+}
+
+/// Sent for every run that failed for good, other than one that was started by one of these events itself.
+///
+/// ```
+/// # use ergate_shared::function::FunctionFailed;
+/// async fn alert(failed: FunctionFailed /* , step: Step, … */) {
+///     println!("{} failed: {}", failed.run.function, failed.error.message);
+/// }
+/// ```
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct FunctionFailed {
+    /// Which run.
+    #[serde(flatten)]
+    pub run: EndedRun,
     /// What went wrong.
     pub error: FailureRecord,
 }
@@ -31,15 +41,9 @@ pub struct FunctionFailed {
 /// Sent for every run that was cancelled, as [`FunctionFailed`] is for one that failed.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct FunctionCancelled {
-    /// Which function.
-    pub function_id: FunctionName,
     /// Which run.
-    pub run_id: JobId,
-    /// What started it, `None` if that is too large to be sent on.
-    pub event: Option<EventRecord>,
-    /// All events that started it, for a batch.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub events: Vec<EventRecord>,
+    #[serde(flatten)]
+    pub run: EndedRun,
     /// Why.
     pub error: FailureRecord,
 }
@@ -49,15 +53,9 @@ pub struct FunctionCancelled {
 /// Up to five seconds after the first such function was declared, completed runs may go untold.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct FunctionFinished {
-    /// Which function.
-    pub function_id: FunctionName,
     /// Which run.
-    pub run_id: JobId,
-    /// What started it, `None` if that is too large to be sent on.
-    pub event: Option<EventRecord>,
-    /// All events that started it, for a batch.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub events: Vec<EventRecord>,
+    #[serde(flatten)]
+    pub run: EndedRun,
     /// What it returned; `null` if it did not, or if that is too large to be sent on.
     #[serde(default)]
     pub result: Value,

@@ -1,17 +1,11 @@
 //! Recent events of a name, and the waits for them: an event is added to the one and finds the others in a single script.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
-use ergate_client::{Client, Delivered, Error, KeptWait};
-use ergate_shared::{
-    EventName, JobId, QueueName, WaitRef,
-    run::Resolution,
-    script,
-    wait::{CANCELS, terms},
-};
-use futures_util::{StreamExt as _, stream};
+use ergate_client::{Client, Error, KeptWait};
+use ergate_shared::{EventName, JobId, QueueName, script, wait::terms};
 
-use super::routing::Arrived;
+use super::{met::end_waits, routing::Arrived};
 
 /// How many recent events of a name are kept, and how many bytes of them: of one that nobody has waited for, and of the others. A
 /// run whose worker or router was killed begins to wait many seconds after the event that it then looks back for.
@@ -24,8 +18,6 @@ const WAITS_AT_ONCE: u64 = 200;
 /// Events and bytes of one call.
 const MOST_EVENTS: usize = 100;
 const MOST_BYTES: usize = 2 * 1024 * 1024;
-/// Runs told of an event at the same time.
-const DELIVERIES: usize = 64;
 /// Names whose fields are remembered; beyond, they are asked for again.
 const MOST_NAMES: usize = 10_000;
 
@@ -46,9 +38,9 @@ pub(super) struct Names {
 }
 
 /// A wait that an event may end.
-struct Candidate {
-    place: usize,
-    wait: KeptWait,
+pub(super) struct Candidate {
+    pub(super) place: usize,
+    pub(super) wait: KeptWait,
 }
 
 impl Names {
@@ -197,70 +189,4 @@ fn read_waits(place: usize, answer: &[String], candidates: &mut Vec<Candidate>) 
         last = Some(pair[0].clone());
     }
     last
-}
-
-/// Tells the runs whose conditions are met, and then removes their waits.
-async fn end_waits(
-    client: &Client,
-    name: &EventName,
-    arrived: &[Arrived<'_>],
-    places: &[usize],
-    candidates: Vec<Candidate>,
-) -> Result<Vec<(usize, Resumed)>, Error> {
-    let mut outcomes: HashMap<usize, Resumed> =
-        places.iter().map(|place| (*place, Resumed::default())).collect();
-    let mut taken: HashSet<WaitRef> = HashSet::new();
-    let mut met: Vec<(usize, WaitRef)> = Vec::new();
-    for Candidate { place, wait } in candidates {
-        let event = &arrived[place];
-        if event.entry.came < wait.since || event.entry.came > wait.until || taken.contains(&wait.wait) {
-            continue;
-        }
-        match wait.condition.is_met_by(&event.record) {
-            Ok(false) => {}
-            // The first of two events in a batch is the one that is meant.
-            Ok(true) => {
-                taken.insert(wait.wait.clone());
-                met.push((place, wait.wait));
-            }
-            Err(error) => {
-                tracing::error!(wait = %wait.wait, %error, "the condition of a wait cannot be judged");
-                outcomes.entry(place).or_default().is_beyond_us = true;
-            }
-        }
-    }
-    let deliveries: Vec<_> = met
-        .iter()
-        .map(|(place, wait)| async move {
-            let event = &arrived[*place].record;
-            if wait.entry == CANCELS {
-                let is_there = client.cancel_by_event(&wait.queue, &wait.run, event).await?;
-                return Ok(if is_there { Delivered::Done } else { Delivered::Gone });
-            }
-            let resolution = Resolution::Event(event.clone());
-            client.deliver(&wait.queue, &wait.run, wait.entry, resolution).await
-        })
-        .collect();
-    let delivered: Vec<_> = stream::iter(deliveries).buffered(DELIVERIES).collect().await;
-    let mut ended = Vec::new();
-    let mut failed = None;
-    for ((place, wait), delivered) in met.into_iter().zip(delivered) {
-        match delivered {
-            Ok(done) => {
-                if done == Delivered::Done {
-                    let run = (wait.queue.clone(), wait.run.clone());
-                    let outcome = outcomes.entry(place).or_default();
-                    let runs = if wait.entry == CANCELS { &mut outcome.cancelled } else { &mut outcome.runs };
-                    runs.push(run);
-                }
-                ended.push(wait);
-            }
-            Err(error) => failed = Some(error),
-        }
-    }
-    client.withdraw_waits(name, &ended).await?;
-    match failed {
-        Some(error) => Err(error),
-        None => Ok(outcomes.into_iter().collect()),
-    }
 }

@@ -83,6 +83,18 @@ pub(crate) enum Standing {
 }
 
 impl Shared {
+    /// What is written of a step that failed without a body of its own.
+    pub(crate) fn failure(&self, kind: FailureKind, message: String) -> FailureRecord {
+        FailureRecord {
+            kind,
+            message,
+            chain: Vec::new(),
+            attempt: 1,
+            worker: self.store.worker(),
+            at: self.store.now_ms(),
+        }
+    }
+
     pub(crate) fn new(
         id: JobId,
         store: Box<dyn Store>,

@@ -12,16 +12,16 @@ use std::{
 
 use ergate_client::Enqueue;
 use ergate_shared::{
-    FailureKind, FailureRecord, JobId, duration,
+    FailureKind, JobId, duration,
     run::{LONGEST_SLEEP, Op, Resolution},
 };
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
-use super::{StepError, changed, mismatch};
+use super::{StepError, changed, mismatch, open::outlast};
 use crate::{
     Failure,
-    run::{Instead, Open, Shared, Standing},
+    run::{Instead, Shared, Standing},
 };
 
 /// Something about to be started: set options, then await its result.
@@ -84,7 +84,7 @@ impl<T: DeserializeOwned> Future for Invoke<T> {
         invoking.as_mut().poll(cx).map(|result| {
             serde_json::from_str(result?.get()).map_err(|error| {
                 let message = format!("its result is not of the type in the code: {error}");
-                StepError::new(&this.step, failure(&this.shared, FailureKind::Decode, message))
+                StepError::new(&this.step, this.shared.failure(FailureKind::Decode, message))
             })
         })
     }
@@ -110,28 +110,18 @@ async fn invoke(
             }
             Standing::Resolved(Resolution::TimedOut) => {
                 let message = "what it started has not ended in time".to_owned();
-                return Err(StepError::new(&step, failure(&shared, FailureKind::Timeout, message)));
+                return Err(StepError::new(&step, shared.failure(FailureKind::Timeout, message)));
             }
             Standing::Done(result) => {
                 return RawValue::from_string(result).map_err(|error| {
-                    StepError::new(&step, failure(&shared, FailureKind::Decode, error.to_string()))
+                    StepError::new(&step, shared.failure(FailureKind::Decode, error.to_string()))
                 });
             }
             Standing::Invoke { job, due } => (job, due),
             _ => return mismatch(&shared, &step, "an invocation").await,
         };
-        let open = Open::new(&shared, &step, number);
-        let resolution = if shared.store.now_ms() >= due {
-            Some(Resolution::TimedOut)
-        } else {
-            start(&shared, number, &job, enqueue.take()).await
-        };
-        let pending = resolution.is_none().then(|| shared.pending(due));
-        if let Some(resolution) = resolution {
-            shared.resolve(&step, number, resolution);
-        }
-        (number, standing) = changed(&shared, &step, number).await;
-        drop((pending, open));
+        (number, standing) =
+            outlast(&shared, &step, number, due, start(&shared, number, &job, enqueue.take())).await;
     }
 }
 
@@ -140,7 +130,7 @@ async fn begin(shared: &Arc<Shared>, step: &str, enqueue: &Enqueue, within: Dura
     let op = match shared.store.instead(step) {
         Some(Instead::Return(result)) => Op::Done { result, attempt: 1, ran: 0 },
         Some(Instead::Fail(why)) => {
-            Op::Failed { failure: failure(shared, FailureKind::Error, why), attempt: 1, ran: 0 }
+            Op::Failed { failure: shared.failure(FailureKind::Error, why), attempt: 1, ran: 0 }
         }
         Some(Instead::Stop) => {
             shared.end(Failure::cancel("stopped here"));
@@ -178,21 +168,9 @@ async fn start(
     job: &JobId,
     enqueue: Option<Enqueue>,
 ) -> Option<Resolution> {
-    let _running = shared.running();
     let started = shared.store.start(entry, job, enqueue?).await;
     started.err().map(|why| {
         let message = format!("it could not be started: {}", why.messages().0);
-        Resolution::Failure(failure(shared, FailureKind::Error, message))
+        Resolution::Failure(shared.failure(FailureKind::Error, message))
     })
-}
-
-fn failure(shared: &Shared, kind: FailureKind, message: String) -> FailureRecord {
-    FailureRecord {
-        kind,
-        message,
-        chain: Vec::new(),
-        attempt: 1,
-        worker: shared.store.worker(),
-        at: shared.store.now_ms(),
-    }
 }

@@ -6,7 +6,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use ergate_shared::{FailureKind, FailureRecord, run::Op};
+use ergate_shared::{FailureKind, run::Op};
 use serde::{Deserialize, Serialize};
 use serde_json::value::to_raw_value;
 
@@ -34,9 +34,7 @@ pub(super) async fn race<T>(
     let (seen, standing) = shared.standing(&step);
     if ways.is_empty() {
         let message = "a race of nothing has no winner".to_owned();
-        let (worker, at) = (shared.store.worker(), shared.store.now_ms());
-        let failure =
-            FailureRecord { kind: FailureKind::Error, message, chain: Vec::new(), attempt: 1, worker, at };
+        let failure = shared.failure(FailureKind::Error, message);
         return Err(StepError::new(&step, failure));
     }
     match standing {

@@ -10,14 +10,14 @@ use std::{
 };
 
 use ergate_shared::{
-    Condition, Event, EventName, EventRecord, FailureKind, FailureRecord, duration,
+    Condition, Event, EventName, EventRecord, FailureKind, duration,
     run::{LONGEST_SLEEP, Op, Resolution},
 };
 
-use super::{StepError, changed, mismatch};
+use super::{StepError, changed, mismatch, open::outlast};
 use crate::{
     Failure,
-    run::{Open, Shared, Standing},
+    run::{Shared, Standing},
 };
 
 /// A wait about to begin: say what the event must be like, then await it. It is `None` if none came in time.
@@ -154,31 +154,23 @@ async fn wait(
             Standing::Wait { due } => due,
             _ => return mismatch(&shared, &step, "a wait").await,
         };
-        let open = Open::new(&shared, &step, number);
-        let resolution = if shared.store.now_ms() >= due {
-            Some(Resolution::TimedOut)
-        } else {
-            let _running = shared.running();
-            // Registering looks back too, so that it does not matter whether the event came before or comes after.
-            let wait = shared.entry(number).ok_or_else(|| Failure::fatal("its entry is gone"));
-            let registered = match wait {
-                Ok(wait) => shared.store.register(number, &wait).await,
-                Err(failure) => Err(failure),
-            };
-            match registered {
-                Ok(found) => found.map(Resolution::Event),
-                Err(failure) => {
-                    shared.end(failure);
-                    return std::future::pending().await;
-                }
-            }
-        };
-        let pending = resolution.is_none().then(|| shared.pending(due));
-        if let Some(resolution) = resolution {
-            shared.resolve(&step, number, resolution);
+        (number, standing) = outlast(&shared, &step, number, due, look(&shared, number)).await;
+    }
+}
+
+/// Registers the wait of an entry. What ends it, if that has come already: registering looks back, so that it does not matter
+/// whether the event came before or comes after.
+async fn look(shared: &Arc<Shared>, number: u32) -> Option<Resolution> {
+    let registered = match shared.entry(number) {
+        Some(wait) => shared.store.register(number, &wait).await,
+        None => Err(Failure::fatal("its entry is gone")),
+    };
+    match registered {
+        Ok(found) => found.map(Resolution::Event),
+        Err(failure) => {
+            shared.end(failure);
+            std::future::pending().await
         }
-        (number, standing) = changed(&shared, &step, number).await;
-        drop((pending, open));
     }
 }
 
@@ -207,13 +199,7 @@ fn begin(
 
 /// The data of the event is not what the type in the code says.
 fn undecodable(shared: &Shared, event: &EventRecord, error: &serde_json::Error) -> StepError {
-    let failure = FailureRecord {
-        kind: FailureKind::Decode,
-        message: format!("data of event {} is no {}: {error}", event.id, event.name),
-        chain: Vec::new(),
-        attempt: 0,
-        worker: shared.store.worker(),
-        at: shared.store.now_ms(),
-    };
+    let message = format!("data of event {} is no {}: {error}", event.id, event.name);
+    let failure = shared.failure(FailureKind::Decode, message);
     StepError::new(event.name.as_str(), failure)
 }

@@ -265,6 +265,8 @@ impl Rehearsal {
         self.play(&Operation::Reap).await?;
         self.redis.pass(15 * 86_400_000);
         self.play(&Operation::Sweep).await?;
+        self.play(&Operation::Turn { first: false, ask: 0, settle: Vec::new() }).await?;
+        self.play(&Operation::Leave(false)).await?;
         self.seats = Default::default();
         loop {
             self.play(&Operation::Turn { first: false, ask: 100, settle: Vec::new() }).await?;

@@ -9,7 +9,7 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use super::{Faults, Lose, Mode, Trap, Weather};
+use super::{Direction, Faults, Lose, Mode, Trap, Weather, pace::Pace};
 use crate::resp;
 
 /// What has arrived and what waits to go out. A trap that sprang stops requests behind the one it caught.
@@ -29,6 +29,8 @@ struct Passage {
     left: bool,
     /// Nothing more comes from Redis; what came before still reaches the client.
     over: bool,
+    /// The client is told nothing more.
+    deaf: bool,
 }
 
 const BUFFER: usize = 16 * 1024;
@@ -37,7 +39,7 @@ const BUFFER: usize = 16 * 1024;
 /// both sides are closed.
 pub(super) async fn carry(client: TcpStream, faults: &Faults, upstream: SocketAddr) -> Result<Option<Trap>> {
     let mut weather = faults.weather.subscribe();
-    let era = weather.borrow().era;
+    let (era, mut closed) = (weather.borrow().era, weather.borrow().half_closed.0);
     if !fair(&mut weather, faults, era).await {
         return Ok(None);
     }
@@ -51,11 +53,25 @@ pub(super) async fn carry(client: TcpStream, faults: &Faults, upstream: SocketAd
         replies: Vec::with_capacity(BUFFER),
         ..Passage::default()
     };
+    let (mut up, mut down) = (Pace::default(), Pace::default());
 
     while fair(&mut weather, faults, era).await {
-        let delay = weather.borrow().delay;
+        let Weather { delay, silent, pace, half_closed, .. } = *weather.borrow();
+        if closed != half_closed.0 {
+            closed = half_closed.0;
+            match half_closed.1 {
+                Direction::ToServer => server.shutdown().await?,
+                Direction::ToClient => {
+                    passage.deaf = true;
+                    client.shutdown().await?;
+                }
+            }
+        }
         passage.take_replies(faults);
         passage.take_requests(faults, delay);
+        if passage.deaf {
+            passage.to_client.clear();
+        }
         if passage.over && passage.to_client.is_empty() {
             return Ok(passage.caught.map(|(_, trap)| trap));
         }
@@ -63,17 +79,29 @@ pub(super) async fn carry(client: TcpStream, faults: &Faults, upstream: SocketAd
             return Ok(None);
         }
 
+        let (upwards, downwards) = (up.take(&passage.to_server, pace), down.take(&passage.to_client, pace));
+        let (to_server, to_client) = (upwards.len(), downwards.len());
+        // A way that is busy with what it carried before goes on by itself.
+        let is_busy = |taken: usize, waiting: &[u8]| taken == 0 && !waiting.is_empty();
+        let up_goes_on = is_busy(to_server, &passage.to_server).then(|| up.goes_on());
+        let down_goes_on = is_busy(to_client, &passage.to_client).then(|| down.goes_on());
+        let goes_on = up_goes_on.into_iter().chain(down_goes_on).min();
         let due = passage.late.front().map_or_else(Instant::now, |(due, _)| *due);
         tokio::select! {
             _ = weather.changed() => {}
             () = sleep_until(due), if !passage.late.is_empty() => {
                 passage.to_server.extend(passage.late.pop_front().into_iter().flat_map(|(_, request)| request));
             }
-            count = server.write(&passage.to_server), if !passage.to_server.is_empty() => {
-                passage.to_server.drain(..count?);
+            () = sleep_until(goes_on.unwrap_or(due)), if goes_on.is_some() => {}
+            count = server.write(upwards), if to_server > 0 && silent != Some(Direction::ToServer) => {
+                let count = count?;
+                up.spend(count, pace);
+                passage.to_server.drain(..count);
             }
-            count = client.write(&passage.to_client), if !passage.to_client.is_empty() => {
-                passage.to_client.drain(..count?);
+            count = client.write(downwards), if to_client > 0 && silent != Some(Direction::ToClient) => {
+                let count = count?;
+                down.spend(count, pace);
+                passage.to_client.drain(..count);
             }
             count = from_server.read_buf(&mut passage.replies), if !passage.over => {
                 if count? == 0 {
@@ -107,6 +135,17 @@ async fn fair(weather: &mut watch::Receiver<Weather>, faults: &Faults, era: u64)
         }
         if weather.changed().await.is_err() {
             return false;
+        }
+    }
+}
+
+impl Lose {
+    /// How many bytes of a reply arrive, if it is a reply that is lost.
+    fn of_reply(self) -> Option<usize> {
+        match self {
+            Self::Request => None,
+            Self::Reply => Some(0),
+            Self::RestOfReply(arrives) => Some(arrives),
         }
     }
 }
@@ -145,12 +184,10 @@ impl Passage {
         {
             let reply: Vec<u8> = self.replies.drain(..length).collect();
             if !resp::is_push(&reply) {
-                if self
-                    .caught
-                    .as_ref()
-                    .is_some_and(|(at, trap)| *at == self.answered && trap.lose == Lose::Reply)
-                {
+                let caught = self.caught.as_ref().filter(|(at, _)| *at == self.answered);
+                if let Some(arrives) = caught.and_then(|(_, trap)| trap.lose.of_reply()) {
                     if !resp::is_noscript(&reply) {
+                        self.to_client.extend(&reply[..arrives.min(reply.len())]);
                         self.over = true;
                         return;
                     }

@@ -1,0 +1,82 @@
+//! What was done to a stage, and when: verdicts hold it against the ledgers.
+
+use std::time::Duration;
+
+use crate::ledger::now_ns;
+
+/// One thing that was done.
+#[derive(Debug, Clone)]
+pub struct Deed {
+    /// When it was begun.
+    pub ns: u64,
+    /// When it was over.
+    pub until_ns: u64,
+    /// What it was.
+    pub what: Did,
+}
+
+/// What was done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Did {
+    /// The worker is gone from one instruction to the next.
+    Killed(String),
+    /// The worker stood still.
+    Frozen(String),
+    /// The worker was told to stop.
+    ToldToStop(String),
+    /// Redis was away, or of no use to anybody.
+    Outage,
+    /// What Redis acknowledged from `ns` to `until_ns` may be gone.
+    Lost,
+    /// Anything else, for people.
+    Note,
+}
+
+/// All that was done, in order.
+#[derive(Debug, Default)]
+pub struct Diary {
+    /// In order of their beginning.
+    pub deeds: Vec<Deed>,
+    /// The same for people, beginning with the name of the fault.
+    pub words: Vec<String>,
+}
+
+impl Diary {
+    /// Notes what happens at this moment.
+    pub fn note(&mut self, what: Did) {
+        let ns = now_ns();
+        self.deeds.push(Deed { ns, until_ns: ns, what });
+    }
+
+    /// Notes what began at `ns` and is over now.
+    pub fn note_since(&mut self, ns: u64, what: Did) {
+        self.deeds.push(Deed { ns, until_ns: now_ns(), what });
+    }
+
+    /// All of a sort.
+    pub fn of<'a>(&'a self, is: impl Fn(&Did) -> bool + 'a) -> impl Iterator<Item = &'a Deed> {
+        self.deeds.iter().filter(move |deed| is(&deed.what))
+    }
+
+    /// Whether something acknowledged at `ns`, or under way then, may have been lost by Redis.
+    pub fn may_be_lost(&self, ns: u64) -> bool {
+        self.of(|did| *did == Did::Lost).any(|deed| (deed.ns..=deed.until_ns).contains(&ns))
+    }
+
+    /// Whether Redis lost anything it had acknowledged.
+    pub fn lost_anything(&self) -> bool {
+        self.of(|did| *did == Did::Lost).next().is_some()
+    }
+
+    /// When the worker was killed.
+    pub fn killed(&self, member: &str) -> Option<u64> {
+        self.of(|did| matches!(did, Did::Killed(who) if who == member)).map(|deed| deed.ns).next()
+    }
+
+    /// The times in which the worker stood still for at least so long.
+    pub fn frozen<'a>(&'a self, member: &'a str, least: Duration) -> impl Iterator<Item = &'a Deed> {
+        let least = u64::try_from(least.as_nanos()).unwrap_or(u64::MAX);
+        self.of(move |did| matches!(did, Did::Frozen(who) if who == member))
+            .filter(move |deed| deed.until_ns - deed.ns >= least)
+    }
+}

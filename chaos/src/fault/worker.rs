@@ -1,0 +1,71 @@
+//! What happens to worker processes.
+
+use std::time::Duration;
+
+use fastrand::Rng;
+
+use super::Fault;
+use crate::{diary::Did, ground::Ground, ledger::now_ns, stage::Stage};
+
+/// SIGKILL; a new one takes its place.
+pub const fn kill<G: Ground>() -> Fault<G> {
+    Fault { name: "worker killed", strike: |stage, chance| Box::pin(kill_one(stage, chance)) }
+}
+
+/// SIGSTOP for longer than a lease, then SIGCONT: it wakes up with leases that others have by then.
+pub const fn freeze<G: Ground>() -> Fault<G> {
+    Fault { name: "worker frozen", strike: |stage, chance| Box::pin(freeze_one(stage, chance)) }
+}
+
+/// SIGTERM, as at a deploy; a new one takes its place.
+pub const fn stop<G: Ground>() -> Fault<G> {
+    Fault { name: "worker told to stop", strike: |stage, chance| Box::pin(stop_one(stage, chance)) }
+}
+
+/// A deploy: every worker is told to stop and followed by one of the other release, in turn.
+pub const fn deploy<G: Ground>() -> Fault<G> {
+    Fault { name: "deploy of the other release", strike: |stage, chance| Box::pin(deploy_all(stage, chance)) }
+}
+
+async fn kill_one<G: Ground>(stage: &mut Stage<G>, chance: &mut Rng) -> anyhow::Result<()> {
+    let place = chance.usize(..stage.workers.len());
+    let mut victim = stage.replace(place)?;
+    stage.diary.note(Did::Killed(victim.name.clone()));
+    victim.process.sigkill();
+    Ok(())
+}
+
+async fn freeze_one<G: Ground>(stage: &mut Stage<G>, chance: &mut Rng) -> anyhow::Result<()> {
+    let place = chance.usize(..stage.workers.len());
+    let (longest, name) = (stage.plan.lease.as_millis() as u64, stage.workers[place].name.clone());
+    let lasts = Duration::from_millis(longest + chance.u64(500..1500));
+    let since = now_ns();
+    stage.workers[place].process.sigstop();
+    tokio::time::sleep(lasts).await;
+    // Noted before it goes on, so that nothing it does then can have come before.
+    stage.diary.note_since(since, Did::Frozen(name));
+    stage.workers[place].process.sigcont();
+    Ok(())
+}
+
+async fn stop_one<G: Ground>(stage: &mut Stage<G>, chance: &mut Rng) -> anyhow::Result<()> {
+    let place = chance.usize(..stage.workers.len());
+    relieve(stage, place)
+}
+
+fn relieve<G: Ground>(stage: &mut Stage<G>, place: usize) -> anyhow::Result<()> {
+    let leaving = stage.replace(place)?;
+    stage.diary.note(Did::ToldToStop(leaving.name.clone()));
+    leaving.process.sigterm();
+    stage.leaving.push(leaving);
+    Ok(())
+}
+
+async fn deploy_all<G: Ground>(stage: &mut Stage<G>, chance: &mut Rng) -> anyhow::Result<()> {
+    stage.plan.release = if stage.plan.release == 1 { 2 } else { 1 };
+    for place in 0..stage.workers.len() {
+        relieve(stage, place)?;
+        tokio::time::sleep(Duration::from_millis(chance.u64(100..500))).await;
+    }
+    Ok(())
+}

@@ -1,0 +1,154 @@
+//! One play of a plan: the stage is set, faults strike, the work is done, and the evidence is judged.
+
+use std::time::Instant;
+
+use anyhow::{Context as _, bail};
+use ergate::JobState;
+use fastrand::Rng;
+use tokio::time::{Duration, sleep, sleep_until};
+
+use crate::{
+    evidence::Evidence,
+    fault::Fault,
+    ground::Ground,
+    ledger::Answer,
+    report::Outcome,
+    stage::{Plan, Stage},
+    verdict,
+    work::{functions, jobs},
+};
+
+/// Looks without anything under way after which all is taken for done, where it is not known what is to be done.
+const CALM_LOOKS: u32 = 6;
+
+/// Plays a plan. What breaks the play itself is a breach too.
+pub async fn play<G: Ground>(ground: G, plan: Plan, faults: &[Fault<G>], seed: u64) -> Outcome {
+    match perform(ground, plan, faults, seed).await {
+        Ok(outcome) => outcome,
+        Err(error) => Outcome::broken(seed, format!("{error:#}")),
+    }
+}
+
+async fn perform<G: Ground>(
+    ground: G,
+    plan: Plan,
+    faults: &[Fault<G>],
+    seed: u64,
+) -> anyhow::Result<Outcome> {
+    let mut chance = Rng::with_seed(seed);
+    let begun = Instant::now();
+    let mut stage = Stage::open(ground, plan, seed).await?;
+    let memory = stage.ground.used_memory().await;
+    stage.produce()?;
+    strike(&mut stage, faults, &mut chance).await?;
+    let done = finish(&mut stage).await?;
+    let evidence = Evidence::gather(&mut stage, done, begun.elapsed()).await?;
+    let mut outcome = verdict::judge(&evidence, seed);
+    outcome.memory_before = memory;
+    outcome.memory_after = stage.ground.used_memory().await;
+    if !outcome.breaches.is_empty() {
+        stage.folder.keep = true;
+        for worker in stage.workers.iter().chain(&stage.leaving) {
+            let _ = std::fs::write(
+                stage.folder.path().join(format!("{}.log", worker.name)),
+                worker.process.output(),
+            );
+        }
+        outcome.kept_at = Some(stage.folder.path().to_owned());
+    }
+    Ok(outcome)
+}
+
+/// Each strike has its part of the time, and comes somewhere in the middle half of it.
+async fn strike<G: Ground>(
+    stage: &mut Stage<G>,
+    faults: &[Fault<G>],
+    chance: &mut Rng,
+) -> anyhow::Result<()> {
+    let begun = tokio::time::Instant::now();
+    let strikes = if faults.is_empty() { 0 } else { stage.plan.strikes };
+    for number in 0..strikes {
+        let share = (number as f64 + 0.25 + chance.f64() / 2.0) / strikes as f64;
+        let fault = if stage.plan.mixed {
+            faults[chance.usize(..faults.len())]
+        } else {
+            faults[number % faults.len()]
+        };
+        sleep_until(begun + stage.plan.over.mul_f64(share)).await;
+        let at = begun.elapsed();
+        (fault.strike)(stage, chance).await.with_context(|| format!("fault: {}", fault.name))?;
+        stage.diary.words.push(format!("{} at {:.1} s", fault.name, at.as_secs_f64()));
+    }
+    Ok(())
+}
+
+/// Waits until all is sent and all is done. False if that takes longer than planned.
+async fn finish<G: Ground>(stage: &mut Stage<G>) -> anyhow::Result<bool> {
+    for producer in &mut stage.producers {
+        let status = producer.process.exited_within(stage.plan.over + Duration::from_secs(60)).await;
+        if !status.success() {
+            bail!("producer {} gave up: {}", producer.name, producer.process.output());
+        }
+    }
+    let schedule = stage.client.schedule(jobs::SCHEDULE)?;
+    insist(async || schedule.pause().await).await?;
+    let told: Vec<crate::ledger::Told> = crate::ledger::read(&stage.told());
+    let orders: Vec<String> = told
+        .into_iter()
+        .filter(|told| told.kind == "ordered" && told.answer == Answer::Kept)
+        .map(|told| told.id)
+        .collect();
+    let lossy = stage.diary.lost_anything();
+    if lossy {
+        // A payment that Redis has lost is paid again, as people would.
+        for order in &orders {
+            let paid = || functions::Paid { order: order.clone() };
+            insist(async || stage.client.send(paid()).id(format!("{order}-paid-again")).await).await?;
+        }
+    }
+
+    let until = Instant::now() + stage.plan.patience;
+    let mut calm = 0;
+    while Instant::now() < until {
+        sleep(Duration::from_millis(200)).await;
+        stage.bury()?;
+        let (under_way, filled, noted) = look(stage).await?;
+        calm = if under_way == 0 { calm + 1 } else { 0 };
+        let all_came = filled >= orders.len() as u64 && noted >= orders.len() as u64;
+        if (calm > 0 && all_came) || (lossy && calm >= CALM_LOOKS) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Does something again and again while the connection is what keeps it from being done: the stage's own client has met the
+/// same outage as everybody.
+pub async fn insist<T>(mut ask: impl AsyncFnMut() -> Result<T, ergate::Error>) -> Result<T, ergate::Error> {
+    let until = Instant::now() + Duration::from_secs(15);
+    loop {
+        match ask().await {
+            Err(error) if error.is_connection() && Instant::now() < until => {
+                sleep(Duration::from_millis(50)).await
+            }
+            answer => return answer,
+        }
+    }
+}
+
+/// How many jobs are under way, and how many runs of `order` and `shipped` have ended.
+async fn look<G: Ground>(stage: &Stage<G>) -> anyhow::Result<(u64, u64, u64)> {
+    let (mut under_way, mut filled, mut noted) = (0, 0, 0);
+    for queue in stage.queues() {
+        let queue_now = stage.client.queue(&queue)?;
+        let stats = insist(async || queue_now.stats().await).await?;
+        under_way += stats.ready + stats.scheduled + stats.leased;
+        let ended = stats.count(JobState::Completed) + stats.count(JobState::Dead);
+        match queue.as_str() {
+            "fn/order" | "fn/order@2" => filled += ended,
+            "fn/shipped" => noted += ended,
+            _ => {}
+        }
+    }
+    Ok((under_way, filled, noted))
+}

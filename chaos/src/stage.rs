@@ -1,0 +1,319 @@
+//! A running stage: the ground, worker and producer processes, the ledgers they write, and a diary of what was done to them.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
+
+use anyhow::{Context as _, bail};
+use ergate::{Client, Retention};
+use ergate_rig::Process;
+
+use crate::{
+    diary::{Diary, Did},
+    ground::Ground,
+    play::insist,
+    stalls::Stalls,
+    work::{functions, jobs},
+};
+
+/// How large a play is, and what is expected of it.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// Worker processes at a time.
+    pub workers: usize,
+    /// Slots of each, for jobs and for each function.
+    pub slots: usize,
+    /// Their lease.
+    pub lease: Duration,
+    /// Their shutdown deadline.
+    pub deadline: Duration,
+    /// By how much the clock of each is wrong, in turn.
+    pub clocks_ms: Vec<i64>,
+    /// The address space of each, in MiB.
+    pub memory_mb: Option<u64>,
+    /// The release of those that are started.
+    pub release: u32,
+    /// Producer processes.
+    pub producers: usize,
+    /// Jobs of each producer.
+    pub jobs: usize,
+    /// Orders of each producer.
+    pub orders: usize,
+    /// The time over which all that is sent.
+    pub over: Duration,
+    /// How often a fault strikes in that time.
+    pub strikes: usize,
+    /// Whether each strike is one of the faults by chance, not each in turn.
+    pub mixed: bool,
+    /// How long it may take until all is done once all is sent.
+    pub patience: Duration,
+    /// Whether the reconciler may find something to repair.
+    pub repairs: bool,
+}
+
+impl Default for Plan {
+    fn default() -> Self {
+        Self {
+            workers: 3,
+            slots: 10,
+            lease: Duration::from_secs(2),
+            deadline: Duration::from_millis(300),
+            clocks_ms: vec![0],
+            memory_mb: None,
+            release: 1,
+            producers: 2,
+            jobs: 150,
+            orders: 20,
+            over: Duration::from_secs(4),
+            strikes: 2,
+            mixed: false,
+            patience: Duration::from_secs(60),
+            repairs: false,
+        }
+    }
+}
+
+/// A worker or producer process.
+#[derive(Debug)]
+pub struct Member {
+    /// Its name, never used again on this stage.
+    pub name: String,
+    /// The process.
+    pub process: Process,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Stage<G> {
+    /// What it stands on.
+    pub ground: G,
+    /// How large it is.
+    pub plan: Plan,
+    /// A client of its own.
+    pub client: Client,
+    /// Workers that are to be there.
+    pub workers: Vec<Member>,
+    /// Workers that were told to stop.
+    pub leaving: Vec<Member>,
+    /// Producers.
+    pub producers: Vec<Member>,
+    /// What was done.
+    pub diary: Diary,
+    /// How late the machine is.
+    pub stalls: Stalls,
+    /// Where the ledgers are.
+    pub folder: Folder,
+    hired: usize,
+    seed: u64,
+}
+
+/// A directory that is removed with the value, unless it is to be kept.
+#[derive(Debug)]
+pub struct Folder {
+    path: PathBuf,
+    /// Whether it stays.
+    pub keep: bool,
+}
+
+impl Folder {
+    fn new() -> anyhow::Result<Self> {
+        let path = std::env::temp_dir().join(format!("ergate-chaos-{}", uuid::Uuid::new_v4().simple()));
+        fs::create_dir(&path)?;
+        Ok(Self { path, keep: false })
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        if !self.keep {
+            let _ = fs::remove_dir_all(&self.path);
+        }
+    }
+}
+
+impl<G: Ground> Stage<G> {
+    /// Starts the workers, and returns once they are at work.
+    ///
+    /// # Errors
+    /// If that takes over half a minute.
+    pub async fn open(ground: G, plan: Plan, seed: u64) -> anyhow::Result<Self> {
+        let client = Client::builder().deadline(Duration::from_secs(30)).connect(&ground.url()).await?;
+        let mut stage = Self {
+            ground,
+            plan,
+            client,
+            workers: Vec::new(),
+            leaving: Vec::new(),
+            producers: Vec::new(),
+            diary: Diary::default(),
+            stalls: Stalls::watch(),
+            folder: Folder::new()?,
+            hired: 0,
+            seed,
+        };
+        stage.keep_everything().await?;
+        for _ in 0..stage.plan.workers {
+            let worker = stage.worker()?;
+            stage.workers.push(worker);
+        }
+        stage.at_work().await?;
+        Ok(stage)
+    }
+
+    /// All queues whose jobs the workers perform.
+    pub fn queues(&self) -> Vec<String> {
+        let mut queues = vec![jobs::QUEUE.to_owned(), jobs::TICKS.to_owned()];
+        queues.extend(functions::NAMES.map(|name| format!("fn/{name}")));
+        queues.push("fn/order@2".to_owned());
+        queues
+    }
+
+    /// The file the workers append to.
+    pub fn ledger(&self) -> PathBuf {
+        self.folder.path().join("workers")
+    }
+
+    /// The file the producers append to.
+    pub fn told(&self) -> PathBuf {
+        self.folder.path().join("producers")
+    }
+
+    /// Has all queues keep what ended, so that it can be judged.
+    ///
+    /// # Errors
+    /// Errors of the connection.
+    pub async fn keep_everything(&self) -> anyhow::Result<()> {
+        let all = (Some(u32::MAX), Some(Duration::from_hours(24)));
+        let keep = Retention {
+            completed: all.0,
+            completed_for: all.1,
+            cancelled: all.0,
+            cancelled_for: all.1,
+            dead: all.0,
+            dead_for: all.1,
+        };
+        for queue in self.queues() {
+            let queue = self.client.queue(&queue)?;
+            insist(async || queue.set_retention(keep).await).await?;
+        }
+        Ok(())
+    }
+
+    /// Waits until all workers are in their queues and the functions are known.
+    ///
+    /// # Errors
+    /// After half a minute.
+    pub async fn at_work(&self) -> anyhow::Result<()> {
+        let ready = async {
+            loop {
+                let known =
+                    self.client.functions().await.is_ok_and(|known| known.len() >= functions::NAMES.len());
+                let stats = self.client.queue(jobs::QUEUE)?.stats().await;
+                if known && stats.is_ok_and(|stats| stats.workers >= self.workers.len() as u64) {
+                    return anyhow::Ok(());
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), ready)
+            .await
+            .context("the workers did not begin to work")?
+    }
+
+    /// Starts a worker, which is not among `workers` yet.
+    ///
+    /// # Errors
+    /// If there is no such program.
+    pub fn worker(&mut self) -> anyhow::Result<Member> {
+        let name = format!("w{}", self.hired);
+        let clock = self.plan.clocks_ms[self.hired % self.plan.clocks_ms.len()];
+        self.hired += 1;
+        let mut command = Command::new(program("chaos-worker")?);
+        command
+            .args(["--url", &self.ground.url_for(&name), "--member", &name])
+            .arg("--ledger")
+            .arg(self.ledger());
+        let plan = &self.plan;
+        for (flag, value) in [
+            ("--lease-ms", plan.lease.as_millis().to_string()),
+            ("--slots", plan.slots.to_string()),
+            ("--deadline-ms", plan.deadline.as_millis().to_string()),
+            ("--clock-ms", clock.to_string()),
+            ("--release", plan.release.to_string()),
+        ] {
+            command.args([flag, &value]);
+        }
+        if let Some(most) = plan.memory_mb {
+            command.args(["--memory-mb", &most.to_string()]);
+        }
+        Ok(Member { name, process: Process::start(&mut command) })
+    }
+
+    /// Puts a new worker in the place of another, which is returned.
+    ///
+    /// # Errors
+    /// As [`worker`](Self::worker).
+    pub fn replace(&mut self, place: usize) -> anyhow::Result<Member> {
+        let fresh = self.worker()?;
+        Ok(std::mem::replace(&mut self.workers[place], fresh))
+    }
+
+    /// Starts the producers.
+    ///
+    /// # Errors
+    /// As [`worker`](Self::worker).
+    pub fn produce(&mut self) -> anyhow::Result<()> {
+        for number in 0..self.plan.producers {
+            let name = format!("p{number}");
+            let mut command = Command::new(program("chaos-producer")?);
+            command
+                .args(["--url", &self.ground.url_for(&name), "--member", &name])
+                .arg("--ledger")
+                .arg(self.told());
+            for (flag, value) in [
+                ("--seed", (self.seed.wrapping_add(number as u64)).to_string()),
+                ("--jobs", self.plan.jobs.to_string()),
+                ("--orders", self.plan.orders.to_string()),
+                ("--over-ms", self.plan.over.as_millis().to_string()),
+            ] {
+                command.args([flag, &value]);
+            }
+            self.producers.push(Member { name, process: Process::start(&mut command) });
+        }
+        Ok(())
+    }
+
+    /// Takes workers that ended by themselves for killed, and puts new ones in their places. Returns how many.
+    ///
+    /// # Errors
+    /// As [`worker`](Self::worker).
+    pub fn bury(&mut self) -> anyhow::Result<usize> {
+        let mut buried = 0;
+        for place in 0..self.workers.len() {
+            if self.workers[place].process.ended().is_some() {
+                self.diary.note(Did::Killed(self.workers[place].name.clone()));
+                self.replace(place)?;
+                buried += 1;
+            }
+        }
+        Ok(buried)
+    }
+}
+
+/// A program of this crate: it is built beside the one that runs.
+fn program(name: &str) -> anyhow::Result<PathBuf> {
+    let own = std::env::current_exe()?;
+    let found = own.ancestors().skip(1).take(2).map(|folder| folder.join(name)).find(|file| file.is_file());
+    let Some(found) = found else {
+        bail!("the program {name} is not built: `cargo build -p ergate-chaos --bins`");
+    };
+    Ok(found)
+}

@@ -1,0 +1,73 @@
+//! Acknowledged means kept: every job that Redis said it keeps has completed, and so has what every event was to start.
+
+use std::collections::{HashMap, HashSet};
+
+use ergate::JobState;
+
+use super::Finds;
+use crate::evidence::Evidence;
+
+pub(super) fn judge(evidence: &Evidence, finds: &mut Finds) {
+    if !evidence.done {
+        finds.breach(format!("not all was done within {:?} after all was sent", evidence.plan.patience));
+    }
+    jobs(evidence, finds);
+    orders(evidence, finds);
+    finds.counts.events = evidence.kept(&["ordered", "paid"]).count() as u64;
+}
+
+fn jobs(evidence: &Evidence, finds: &mut Finds) {
+    let begun: HashSet<&str> = evidence.attempts.iter().map(|attempt| attempt.id.as_str()).collect();
+    for told in evidence.kept(&[&Evidence::JOBS[..], &["pack"]].concat()) {
+        finds.counts.jobs += 1;
+        let (id, queue) = (told.id.as_str(), Evidence::queue_of(&told.kind));
+        match evidence.jobs[&queue].get(id) {
+            Some(view) if view.state == JobState::Completed => {
+                if !begun.contains(id) {
+                    finds
+                        .breach(format!("{} {id} is completed, but its handler was never called", told.kind));
+                }
+            }
+            Some(view) => {
+                finds.breach(format!("{} {id} is {}: {:?}", told.kind, view.state, view.failure));
+            }
+            None if evidence.diary.may_be_lost(told.ns) => finds.counts.lost_by_redis += 1,
+            // What was done before Redis forgot that it ever was there was done.
+            None if evidence.diary.lost_anything() && begun.contains(id) => {}
+            None => finds.breach(format!("{} {id} was acknowledged and is lost", told.kind)),
+        }
+    }
+}
+
+fn orders(evidence: &Evidence, finds: &mut Finds) {
+    for function in ["order", "shipped"] {
+        let mut runs: HashMap<String, Vec<String>> = HashMap::new();
+        for view in evidence.runs(function) {
+            let Some(order) = Evidence::order_of(view) else {
+                finds.breach(format!("run {} of {function} has an input that cannot be read", view.id));
+                continue;
+            };
+            if view.state == JobState::Completed {
+                finds.counts.runs += 1;
+            } else {
+                finds.breach(format!(
+                    "run {} of {function} for {order} is {}: {:?}",
+                    view.id, view.state, view.failure
+                ));
+            }
+            runs.entry(order).or_default().push(view.id.to_string());
+        }
+        for told in evidence.kept(&["ordered"]) {
+            let found = runs.get(&told.id).map_or(&[][..], Vec::as_slice);
+            match found.len() {
+                1 => {}
+                0 if evidence.diary.may_be_lost(told.ns) => finds.counts.lost_by_redis += 1,
+                0 => finds
+                    .breach(format!("event {} was acknowledged and no run of {function} is there", told.id)),
+                _ => finds.breach(format!("event {} has several runs of {function}: {found:?}", told.id)),
+            }
+        }
+    }
+    finds.counts.runs +=
+        evidence.runs("pack").filter(|view| view.state == JobState::Completed).count() as u64;
+}
