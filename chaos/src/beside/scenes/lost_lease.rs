@@ -63,7 +63,10 @@ pub(super) async fn acts(play: &mut Play) -> anyhow::Result<()> {
     let lines = play.lines();
     let whole = lines.iter().filter(|line| line.id == ids[0] && line.what == What::End).count();
     play.saw("calls of the handler", calls(&lines, &ids));
-    play.saw("two calls at work on the job at once", at_once(&lines, &ids, now_us()));
+    play.saw(
+        "two calls at work on the job at once, one standing still included",
+        at_once(&lines, &ids, now_us()),
+    );
     play.saw("calls that came to their end", whole.to_string());
     play.saw("state of the job", found[0].state.clone());
     play.saw(
