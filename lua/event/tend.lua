@@ -4,12 +4,12 @@
 -- uses: clock history
 -- argv: now or '', group, router, ms after which what a router has not acknowledged is taken over, most entries to take over,
 --       most of each kind to work off, events kept, ms for which they are kept, ms after which a silent router is forgotten
--- replies: {now, when the next event of the future is due in ms or '', entries taken over as the stream has them, how many are
---          unacknowledged}
+-- replies: {now, when there is more to do in ms or '': an event of the future is due, or others' entries may be taken over;
+--          entries taken over as the stream has them}
 -- cost: O(limits + routers)
 -- holds: the group exists; an event is delivered once it is due; nothing is forgotten that was not acknowledged.
 
-local now, group, router, idle = now_ms(ARGV[1]), ARGV[2], ARGV[3], ARGV[4]
+local now, group, router, idle = now_ms(ARGV[1]), ARGV[2], ARGV[3], tonumber(ARGV[4])
 local take, limit, keep, keep_ms, silence =
   ARGV[5], tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9])
 
@@ -32,12 +32,21 @@ end
 if #due > 0 then
   call('ZREM', future, unpack(due))
 end
-local next_due = call('ZRANGE', future, 0, 0, 'WITHSCORES')[2] or ''
+local next_due = call('ZRANGE', future, 0, 0, 'WITHSCORES')[2]
+local next_at = next_due and tonumber(next_due) or math.huge
 
 local taken = {}
 for _, entry in ipairs(call('XAUTOCLAIM', stream, group, router, idle, '0-0', 'COUNT', take)[2]) do
   if entry then
     taken[#taken + 1] = entry
+  end
+end
+
+-- Whoever reads them died, or acknowledges them any moment.
+for _, pending in ipairs(call('XPENDING', stream, group, '-', '+', take)) do
+  local holder, idle_for = pending[2], pending[3]
+  if holder ~= router then
+    next_at = math.min(next_at, now + math.max(idle - idle_for, 0))
   end
 end
 
@@ -63,4 +72,4 @@ if #free > 0 then
 end
 
 trim_history(now, keep, keep_ms, limit)
-return { now, next_due, taken, call('XPENDING', stream, group)[1] }
+return { now, next_at < math.huge and format('%.0f', next_at) or '', taken }

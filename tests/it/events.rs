@@ -368,6 +368,32 @@ async fn several_routers_share_the_events_and_leave_nothing_behind() {
     assert_eq!(story.client.redis().command::<u64>("ZCARD", &count).await.unwrap(), 0);
 }
 
+#[tokio::test]
+async fn what_a_router_reads_and_leaves_is_looked_for_when_it_may_be_taken_over() {
+    const LEASE_MS: u64 = 10_000;
+    let story = Story::begin().await;
+    let sent = story.client.send(Verified { user: 7 }).await.unwrap();
+    let keys = ShardKeys::new(story.client.namespace(), sent.id.shard());
+    let tend = async |router: &str| -> (u64, String, Vec<redis::Value>) {
+        let call = script::EVENT_TEND.on_shard(&keys).arg("").arg("router").arg(router);
+        let call =
+            [LEASE_MS, 100, 100, 100, 1_000_000, 1_000_000].into_iter().fold(call, |call, n| call.number(n));
+        story.client.redis().run(&call).await.unwrap()
+    };
+
+    let (_, unread, _) = tend("alive").await;
+    let read = ["XREADGROUP", "GROUP", "router", "dead", "STREAMS", &keys.stream, ">"];
+    let _: redis::Value = story.redis.ask(&read).await;
+    let (now, left, taken) = tend("alive").await;
+    let (_, own, _) = tend("dead").await;
+
+    let left: u64 = left.parse().unwrap();
+    assert!((now..=now + LEASE_MS).contains(&left), "{left} at {now}");
+    assert!(taken.is_empty());
+    assert_eq!((unread.as_str(), own.as_str()), ("", ""), "nothing to wait for");
+    assert_ne!(left, now, "its time has not come");
+}
+
 /// A router that dies right after each of its calls, with the reply or the request lost, and another that takes over.
 #[tokio::test]
 async fn what_a_router_left_behind_is_done_by_another_and_nothing_twice() {

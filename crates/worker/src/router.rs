@@ -229,8 +229,8 @@ impl Lane {
             .number(self.keep)
             .number(self.keep_for.as_millis() as i128)
             .number(FORGOTTEN_AFTER.as_millis() as i128);
-        type Reply = (u64, String, Vec<reader::Raw>, u64);
-        let (now, due, taken, _): Reply = self.client.redis().run(&call).await?;
+        type Reply = (u64, String, Vec<reader::Raw>);
+        let (now, due, taken): Reply = self.client.redis().run(&call).await?;
         self.client.redis().saw_time(now);
         let entries = taken.into_iter().filter_map(|raw| Entry::read(place, raw)).collect();
         Ok((due.parse().ok(), Batch::new(entries, sent_at, self.owned_for()).taken_over()))
