@@ -107,7 +107,8 @@ local function put_off(holder, record, due, most, newer, expiry)
   unlink(holder, state, kept)
   call('HSET', jobs, holder, record)
   call('ZREM', expiring, holder)
-  if expiry ~= '' then
+  -- A record that stays may be of a job that never expires, and would not be taken out when it starts.
+  if expiry ~= '' and has_flag(record, EXPIRES) then
     call('ZADD', expiring, now + tonumber(expiry), holder)
   end
   if state == 'scheduled' and due > now then

@@ -3,7 +3,8 @@
 -- keys: meta jobs ready ranked withdrawn laned places lanes ring parked scheduled expiring leased ended completed cancelled dead tries failures progress logs steps journal unique wake outbox watched
 -- uses: lane clock memory record wake ready unique forget finish locate journal
 -- argv: now or '', per delivery: run, number of the open entry, entry that resolves it
--- replies: {now, per delivery: ok | closed (it waits no more) | gone (no such run, or it has ended)}
+-- replies: {now, per delivery: ok | closed (it waits no more) | gone (no such run, or it has ended)}; one that has ended and still has the
+--          entry open is given it all the same, for when it is started again
 -- cost: O(deliveries), O(log n) for each run that is suspended
 -- holds: an open entry is resolved once; repeated, nothing changes. A run about to be suspended finds that its journal has grown.
 
@@ -14,13 +15,17 @@ write_despite_full_memory()
 
 local function deliver(run, number, entry)
   local state, _, record = locate(run)
-  if not state or state == 'completed' or state == 'cancelled' or state == 'dead' then
+  if not state then
     return 'gone'
   end
+  local has_ended = state == 'completed' or state == 'cancelled' or state == 'dead'
   if not close_entry(run, number) then
-    return 'closed'
+    return has_ended and 'gone' or 'closed'
   end
   append_entry(run, count_of_entries(run) + 1, entry, false)
+  if has_ended then
+    return 'gone'
+  end
   if state == 'scheduled' then
     unlink(run, state, record)
     push_ready(run, record, false)

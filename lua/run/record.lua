@@ -2,13 +2,13 @@
 --
 -- keys: meta leased tries journal steps
 -- uses: memory journal
--- argv: per run: run, token, how many entries the worker knows, '1' if this may have been written before, count of entries, then
---       per entry: number of the open entry it closes or '', '1' if it is open itself, entry
+-- argv: per run: run, token, how many entries the worker knows, '1' if this is sent again or '' (both are taken alike: the first
+--       call may arrive after the one that repeats it), count of entries, then per entry: number of the open entry it closes or '', '1' if it is open itself, entry
 -- replies: {per run: {code, entries there were before, {those of them that the worker did not know},
 --          {per entry: its number, or 0 for one whose open entry was closed by somebody else}}}
 --          code: ok | lost (the lease is)
 -- cost: O(entries), and those the worker did not know; few commands however many runs
--- holds: a run that moved to another worker cannot be written by the old one; repeated with '1', nothing is written twice;
+-- holds: a run that moved to another worker cannot be written by the old one; repeated, or late, nothing is written twice;
 --        an open entry is closed once; a run that goes on has no failures or crashes against it any more.
 
 local FIRST, RUN_FIELDS, ENTRY_FIELDS, MOST_WRITTEN = 1, 5, 3, 4000
@@ -64,7 +64,7 @@ end
 local replies = {}
 for i, run in ipairs(runs) do
   local part = parts[i]
-  local token, known, again = ARGV[part + 1], tonumber(ARGV[part + 2]), ARGV[part + 3] == '1'
+  local token, known = ARGV[part + 1], tonumber(ARGV[part + 2])
   local first = part + RUN_FIELDS
   local last = first + ENTRY_FIELDS * ARGV[part + 4] - 1
   if tokens[i] ~= token then
@@ -75,7 +75,7 @@ for i, run in ipairs(runs) do
     local count, numbers = before, {}
     for entry = first, last, ENTRY_FIELDS do
       local closes, opens, text = ARGV[entry], ARGV[entry + 1] == '1', ARGV[entry + 2]
-      local place = again and places[text]
+      local place = places[text]
       if place then
         numbers[#numbers + 1] = place
       elseif closes ~= '' and not close_entry(run, closes) then

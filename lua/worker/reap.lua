@@ -6,7 +6,8 @@
 -- argv: now or '', worker id, crash limit, failure for a job over it, '1' on the last slice, then per job: id, token
 -- replies: {now, code, returned, dead}; code: ok | alive (the worker's lease has not run out: nothing is done)
 -- cost: O(jobs named); the caller reads them in slices with HSCAN
--- holds: a job goes back once, by its token; the entry is dropped only when nothing is held under it.
+-- holds: a job goes back once, by its token; the entry is dropped only when nothing is held under it, as something may have been
+--        leased after the caller read what there is.
 
 local now = now_ms(ARGV[1])
 local worker, crash_limit, failure, last = ARGV[2], tonumber(ARGV[3]), ARGV[4], ARGV[5] == '1'
@@ -19,11 +20,12 @@ if ends and tonumber(ends) > now then
 end
 local keep_dead, keep_cancelled = unpack(call('HMGET', meta, 'keep_dead', 'keep_cancelled'))
 
-local returned, buried = 0, 0
+local returned, buried, taken_back = 0, 0, 0
 for at = FIRST, #ARGV, FIELDS do
   local id, token = ARGV[at], ARGV[at + 1]
   if call('HGET', leased, id) == token then
     call('HDEL', leased, id)
+    taken_back = taken_back + 1
     local reason = take_cancellation(id, token)
     local record = call('HGET', jobs, id)
     if record then
@@ -47,7 +49,9 @@ for at = FIRST, #ARGV, FIELDS do
     end
   end
 end
-if last then
+-- A worker without an entry has no count.
+local still_held = ends and call('HINCRBY', held, worker, format('%d', -taken_back)) or 0
+if last and still_held <= 0 then
   call('ZREM', workers, worker)
   call('HDEL', held, worker)
 end

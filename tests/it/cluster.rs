@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// Modules whose tests need nothing of the server but its address.
-const MODULES: [&str; 21] = [
+const MODULES: [&str; 22] = [
     "cancel::",
     "dead_letters::",
     "delayed::",
@@ -20,6 +20,7 @@ const MODULES: [&str; 21] = [
     "function_metrics::",
     "handlers::",
     "inspect::",
+    "late_calls::",
     "limits::",
     "options::",
     "priority::",

@@ -40,3 +40,20 @@ async fn queues_that_share_slots_each_get_their_share_and_never_more_than_there_
         assert!(story.client.queue(queue).unwrap().stats().await.unwrap().adds_up());
     }
 }
+
+#[tokio::test]
+async fn queues_that_share_fewer_slots_than_they_are_take_turns() {
+    let story = Story::begin().await;
+    let queues = ["one", "two", "three"];
+    for number in 0..30 {
+        let queue = queues[number as usize % 3];
+        story.client.enqueue(act(number, Does::Succeed)).queue(queue).await.unwrap();
+    }
+
+    let worker = story.worker_with(&story.client.clone(), 1, |worker| {
+        queues.iter().fold(worker, |worker, queue| worker.weighted_queue(queue, 5, 1)).slots(1)
+    });
+
+    story.until_finished(30).await;
+    worker.stop().await;
+}

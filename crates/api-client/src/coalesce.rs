@@ -5,13 +5,16 @@
 
 use std::{
     fmt::Display,
-    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
 use tokio::sync::oneshot;
 
-use crate::{Error, link::Pause};
+use crate::{
+    Error,
+    link::Pause,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 /// What goes with one call, and how.
 pub(crate) trait Haul: Send + Sync + 'static {
@@ -94,7 +97,7 @@ impl<H: Haul> Coalescer<H> {
 }
 
 impl<H: Haul> Shared<H> {
-    fn state(&self) -> std::sync::MutexGuard<'_, State<H>> {
+    fn state(&self) -> MutexGuard<'_, State<H>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

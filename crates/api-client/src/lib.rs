@@ -31,6 +31,7 @@ mod schedule;
 mod start;
 mod stats;
 mod stock;
+mod sync;
 mod target;
 mod view;
 mod wait;

@@ -111,13 +111,13 @@ impl Heart {
         let mut work = std::pin::pin!(work);
         loop {
             for seat in &self.seats {
-                if let Some(worker) = seat.overdue() {
+                if let Some(worker) = seat.lease.overdue(Instant::now()) {
                     tracing::error!(queue = %seat.queue, %worker, "lease cannot be trusted any more: its jobs are stopped");
-                    seat.lapsed(&worker);
+                    seat.lease.lapsed(&worker);
                     seat.tell(Signal::Lapsed(worker));
                 }
             }
-            let ends = self.seats.iter().filter_map(|seat| seat.safe_until()).min();
+            let ends = self.seats.iter().filter_map(|seat| seat.lease.safe_until()).min();
             let look_again = ends.unwrap_or_else(|| Instant::now() + self.lease) + Duration::from_millis(1);
             tokio::select! {
                 done = &mut work => return done,
@@ -139,13 +139,13 @@ impl Heart {
         let (now, code, held, next, backlog, first_expiry, told, cancelled): Reply = redis.run(&call).await?;
         redis.saw_time(now);
         if code == "lapsed" {
-            if seat.lapsed(worker) {
+            if seat.lease.lapsed(worker) {
                 tracing::error!(queue = %seat.queue, %worker, "lease has run out: its jobs are stopped");
                 seat.tell(Signal::Lapsed(worker.clone()));
             }
             return Ok(());
         }
-        seat.extended(worker, sent, self.lease);
+        seat.lease.extended(worker, sent, self.lease);
         self.metrics.heartbeat_at(&seat.queue);
         if told == 1 {
             seat.to_tell.notify_one();

@@ -11,6 +11,10 @@ use std::{
 use ergate_shared::{QueueName, WorkerId, key::QueueKeys};
 use tokio::sync::mpsc;
 
+mod lease;
+
+pub(crate) use lease::Lease;
+
 /// What the queue's loop is told by others.
 #[derive(Debug)]
 pub(crate) enum Signal {
@@ -62,16 +66,7 @@ pub(crate) struct Seat {
     pub(crate) last_turn: Mutex<Instant>,
     /// Whether the last turn was not.
     pub(crate) turn_fails: AtomicBool,
-    lease: Mutex<Lease>,
-}
-
-#[derive(Debug)]
-struct Lease {
-    worker: Option<WorkerId>,
-    /// When it was last extended.
-    extended_at: Instant,
-    /// Until when the lease surely runs, by this process' clock.
-    safe_until: Instant,
+    pub(crate) lease: Lease,
 }
 
 impl Seat {
@@ -95,7 +90,7 @@ impl Seat {
             reap_at: Mutex::new(None),
             last_turn: Mutex::new(now),
             turn_fails: AtomicBool::new(false),
-            lease: Mutex::new(Lease { worker: None, extended_at: now, safe_until: now }),
+            lease: Lease::new(now),
         };
         (Arc::new(seat), receiver)
     }
@@ -105,28 +100,9 @@ impl Seat {
         let _ = self.signals.send(signal);
     }
 
-    fn lease(&self) -> std::sync::MutexGuard<'_, Lease> {
-        self.lease.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// The worker's id, while it has one.
     pub(crate) fn worker(&self) -> Option<WorkerId> {
-        self.lease().worker.clone()
-    }
-
-    /// Takes an id that Redis has just entered, with a lease from `since`.
-    pub(crate) fn joined(&self, worker: WorkerId, since: Instant, lease: Duration) {
-        *self.lease() =
-            Lease { worker: Some(worker), extended_at: since, safe_until: since + safe_part(lease) };
-    }
-
-    /// Takes note of a heartbeat sent at `since`.
-    pub(crate) fn extended(&self, worker: &WorkerId, since: Instant, lease: Duration) {
-        let mut held = self.lease();
-        if held.worker.as_ref() == Some(worker) {
-            held.extended_at = since;
-            held.safe_until = since + safe_part(lease);
-        }
+        self.lease.worker()
     }
 
     /// The last lease round trip that was answered: a turn or a heartbeat, but only a turn as long as turns fail. A worker
@@ -136,29 +112,8 @@ impl Seat {
         if self.turn_fails.load(Ordering::Relaxed) {
             last_turn
         } else {
-            last_turn.max(self.lease().extended_at)
+            last_turn.max(self.lease.extended_at())
         }
-    }
-
-    /// Drops the id, if it is still this one; what ran under it must be told.
-    pub(crate) fn lapsed(&self, worker: &WorkerId) -> bool {
-        let mut held = self.lease();
-        let was = held.worker.as_ref() == Some(worker);
-        if was {
-            held.worker = None;
-        }
-        was
-    }
-
-    /// The id whose lease can no longer be trusted, if there is one.
-    pub(crate) fn overdue(&self) -> Option<WorkerId> {
-        let held = self.lease();
-        held.worker.clone().filter(|_| Instant::now() >= held.safe_until)
-    }
-
-    pub(crate) fn safe_until(&self) -> Option<Instant> {
-        let held = self.lease();
-        held.worker.as_ref().map(|_| held.safe_until)
     }
 
     /// When a reaper should look, at the latest.
@@ -170,9 +125,4 @@ impl Seat {
     pub(crate) fn running(&self) -> usize {
         self.running.load(Ordering::Relaxed)
     }
-}
-
-/// Handlers are stopped this much before their lease can be taken: a tenth of it, for them to notice.
-fn safe_part(lease: Duration) -> Duration {
-    lease.mul_f64(0.9)
 }

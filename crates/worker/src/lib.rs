@@ -43,6 +43,7 @@ mod shutdown;
 mod step;
 #[cfg(feature = "binary")]
 pub mod stock;
+mod sync;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod ticker;

@@ -393,7 +393,7 @@ impl QueueLoop {
         // Given up while the answer was under way: what it leased may be taken by others before it has begun.
         let given_up = self.seat.worker().as_ref() != Some(worker);
         if turn.code == Code::Lapsed || given_up {
-            if self.seat.lapsed(worker) || given_up {
+            if self.seat.lease.lapsed(worker) || given_up {
                 self.lose(worker);
             }
             return;

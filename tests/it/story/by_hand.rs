@@ -16,6 +16,8 @@ use super::Story;
 pub(crate) const START: u64 = 1_700_000_000_000;
 /// How long the lease of a worker by hand is, in ms.
 pub(crate) const LEASE: u64 = 15_000;
+/// Bytes of log kept of a job.
+pub(crate) const MOST_LOG: usize = 20;
 
 /// One queue, its scripts and a clock that is set.
 #[derive(Debug, Clone)]
@@ -45,9 +47,13 @@ pub(crate) struct Entry {
     pub(crate) rules: String,
     /// Whether a router enqueues it.
     pub(crate) routed: bool,
+    /// Until when the router owns what it does; default: ten seconds from now.
+    pub(crate) owned_until: Option<u64>,
     pub(crate) window: Option<u64>,
     pub(crate) on_conflict: &'static str,
     pub(crate) expiry: Option<u64>,
+    /// Whether somebody outside the queue is to be told of its end.
+    pub(crate) tells: bool,
 }
 
 /// What a worker says of a job it has held: kind, delay, tries and detail as the turn script takes them.
@@ -80,6 +86,8 @@ pub(crate) struct Leased {
     pub(crate) token: String,
     pub(crate) record: Vec<u8>,
     pub(crate) tries: Tries,
+    /// How many entries its journal has, if it is a run.
+    pub(crate) steps: u32,
 }
 
 /// What a heartbeat answered.
@@ -101,6 +109,7 @@ pub(crate) struct Known {
     pub(crate) record: Vec<u8>,
     pub(crate) tries: Tries,
     pub(crate) failure: Option<String>,
+    pub(crate) progress: Option<String>,
 }
 
 // impl Entry
@@ -119,9 +128,11 @@ impl Entry {
             order_at: None,
             rules: String::new(),
             routed: false,
+            owned_until: None,
             window: None,
             on_conflict: "keep",
             expiry: None,
+            tells: false,
         }
     }
 
@@ -173,7 +184,7 @@ impl Entry {
         self
     }
 
-    fn is_plain(&self) -> bool {
+    pub(crate) fn is_plain(&self) -> bool {
         self.when.is_empty()
             && !self.own_id
             && self.unique.is_none()
@@ -194,7 +205,7 @@ impl Entry {
             lane: Lane::of_run(self.keys.clone()).unwrap(),
             order_at: self.order_at,
             expires: self.expiry.is_some(),
-            tells: false,
+            tells: self.tells,
             enqueued_at: now,
             due_at: now,
             version: 1,
@@ -223,6 +234,7 @@ impl Leased {
     pub(crate) fn complete(&self, result: &str) -> Settle {
         let record = JobRecord::decode(&self.record).unwrap();
         let kind = match record.unique {
+            _ if record.tells => "tell",
             Some((UniqueScope::Started | UniqueScope::Finished, _)) => "complete",
             _ if record.lane.is_some() => "complete",
             _ => "",
@@ -296,14 +308,15 @@ impl ByHand {
         self.queue.keys().get(key)
     }
 
-    async fn run<T: FromRedisValue>(&self, call: &Call) -> T {
+    pub(crate) async fn run<T: FromRedisValue>(&self, call: &Call) -> T {
         self.queue.client().redis().run(call).await.unwrap_or_else(|error| {
             let source = std::error::Error::source(&error).map(ToString::to_string);
             panic!("script {} failed: {error}: {source:?}", call.script.name)
         })
     }
 
-    fn call(&self, script: &'static script::Script) -> Call {
+    /// A call of a script that is told the time first.
+    pub(crate) fn call(&self, script: &'static script::Script) -> Call {
         script.on(self.queue.keys()).arg(self.now.to_string())
     }
 
@@ -318,7 +331,7 @@ impl ByHand {
     /// Enqueues with one call, and returns what became of each job: `""`, `exists` or `held <id>`.
     pub(crate) async fn enqueue_all(&mut self, entries: &[Entry]) -> Vec<String> {
         self.calls += 1;
-        let (code, outcomes) = self.enqueue_call(self.calls, entries).await;
+        let (code, outcomes) = self.enqueue_as(&self.producer, self.calls, self.now, entries).await;
         assert_eq!(code, "ok");
         outcomes
     }
@@ -330,29 +343,37 @@ impl ByHand {
 
     /// Sends the last call once more, as after a lost reply: the jobs have to be those of that call, and the time its time.
     pub(crate) async fn enqueue_again(&mut self, entries: &[Entry]) -> Vec<String> {
-        let (code, outcomes) = self.enqueue_call(self.calls, entries).await;
+        let (code, outcomes) = self.enqueue_as(&self.producer, self.calls, self.now, entries).await;
         assert_eq!(code, "repeated");
         outcomes
     }
 
-    async fn enqueue_call(&self, number: u64, entries: &[Entry]) -> (String, Vec<String>) {
+    /// One call of a producer, by its number, with records as they were written then: `ok` or `repeated`, and what became of
+    /// each job.
+    pub(crate) async fn enqueue_as(
+        &self,
+        producer: &str,
+        number: u64,
+        written_at: u64,
+        entries: &[Entry],
+    ) -> (String, Vec<String>) {
         if number == 1 {
             self.list().await;
         }
         let plain = || entries.iter().filter(|entry| entry.is_plain());
         let mut call =
-            self.call(&script::JOB_ENQUEUE).arg(&self.producer).number(number).number(plain().count() as u64);
+            self.call(&script::JOB_ENQUEUE).arg(producer).number(number).number(plain().count() as u64);
         for entry in plain() {
             call.push(&entry.id);
-            call.push(entry.record(self.now));
+            call.push(entry.record(written_at));
         }
         let optional = |ms: Option<u64>| ms.map(|ms| ms.to_string()).unwrap_or_default();
         for entry in entries.iter().filter(|entry| !entry.is_plain()) {
             call.push(&entry.id);
-            call.push(entry.record(self.now));
+            call.push(entry.record(written_at));
             call.push(&entry.when);
             call.push(match (entry.routed, entry.own_id) {
-                (true, _) => format!("!{}", self.now + 10_000),
+                (true, _) => format!("!{}", entry.owned_until.unwrap_or(self.now + 10_000)),
                 (false, own_id) => if own_id { "1" } else { "" }.to_owned(),
             });
             call.push(optional(entry.window));
@@ -370,9 +391,20 @@ impl ByHand {
     }
 
     pub(crate) async fn join(&self, worker: &str) {
+        assert_eq!(self.try_join(worker).await, "ok", "{worker}");
+    }
+
+    /// Answers `ok` or `taken`.
+    pub(crate) async fn try_join(&self, worker: &str) -> String {
         let call = self.call(&script::WORKER_JOIN).arg(worker).number(LEASE);
         let (_, code): (u64, String) = self.run(&call).await;
-        assert_eq!(code, "ok", "{worker}");
+        code
+    }
+
+    pub(crate) async fn pause_key(&self, key: &Key, pauses: bool) {
+        let pauses = if pauses { "1" } else { "" };
+        let call = self.call(&script::QUEUE_PAUSE_KEY).arg(key.to_string()).arg(pauses);
+        let _: (u64, u64) = self.run(&call).await;
     }
 
     /// Answers how many jobs keep the worker from leaving.
@@ -410,13 +442,23 @@ impl ByHand {
     }
 
     pub(crate) async fn turn(&mut self, worker: &str, ask: usize, settles: &[Settle]) -> Turn {
+        let token = self.token(worker);
+        self.turn_as(worker, &token, ask, settles).await
+    }
+
+    /// The token of a worker's next turn.
+    pub(crate) fn token(&mut self, worker: &str) -> String {
         self.turns += 1;
-        let token = format!("{worker}.{}", self.turns);
+        format!("{worker}.{}", self.turns)
+    }
+
+    /// A turn that leases under this token.
+    pub(crate) async fn turn_as(&self, worker: &str, token: &str, ask: usize, settles: &[Settle]) -> Turn {
         let completed = || settles.iter().filter(|settle| settle.kind.is_empty());
         let mut call = self
             .call(&script::WORKER_TURN)
             .arg(worker)
-            .arg(&token)
+            .arg(token)
             .number(ask as u64)
             .number(completed().count() as u64);
         // Each under a token of its own: the script takes any grouping.
@@ -436,7 +478,7 @@ impl ByHand {
             call.push(settle.delay.to_string());
             call.push(settle.tries.map(Tries::to_text).unwrap_or_default());
             match settle.kind {
-                "complete" => {
+                "complete" | "tell" => {
                     call.push(ending::write(&mut end, ending::COMPLETED, now, settle.detail.as_ref()));
                 }
                 _ => call.push(&settle.detail),
@@ -454,16 +496,18 @@ impl ByHand {
             Vec<Option<u32>>,
             Vec<String>,
         );
-        let (_, code, held, next, more, ids, records, tries, _, stale): Reply = self.run(&call).await;
+        let (_, code, held, next, more, ids, records, tries, steps, stale): Reply = self.run(&call).await;
         let leased = ids
             .into_iter()
             .zip(records)
             .zip(tries.into_iter().chain(std::iter::repeat(None)))
-            .map(|((id, record), tries)| Leased {
+            .zip(steps.into_iter().chain(std::iter::repeat(None)))
+            .map(|(((id, record), tries), steps)| Leased {
                 id,
-                token: token.clone(),
+                token: token.to_owned(),
                 record,
                 tries: tries.map(|text| Tries::parse(&text).unwrap()).unwrap_or_default(),
+                steps: steps.unwrap_or(0),
             })
             .collect();
         Turn { code, held, next, more: more == 1, leased, stale }
@@ -475,19 +519,49 @@ impl ByHand {
         self.queue.client().redis().command("HGETALL", &get).await.unwrap()
     }
 
+    /// What a worker holds, in the order of the ids.
+    pub(crate) async fn leases_of(&self, worker: &str) -> Vec<(String, String)> {
+        let leases = self.leases().await.into_iter();
+        leases.filter(|(_, token)| token.split('.').next() == Some(worker)).collect()
+    }
+
     /// Takes back what a worker holds, in the order of the ids; answers `alive` or `ok`, and how many jobs went back and how
     /// many are dead.
     pub(crate) async fn reap(&self, worker: &str, crash_limit: u32) -> (String, u64, u64) {
+        self.reap_these(worker, crash_limit, &self.leases_of(worker).await).await
+    }
+
+    /// The same, of what was read of its leases.
+    pub(crate) async fn reap_these(
+        &self,
+        worker: &str,
+        crash_limit: u32,
+        leases: &[(String, String)],
+    ) -> (String, u64, u64) {
         let mut call =
             self.call(&script::WORKER_REAP).arg(worker).number(crash_limit).arg(failure("crashed")).arg("1");
-        for (id, token) in self.leases().await {
-            if token.split('.').next() == Some(worker) {
-                call.push(id);
-                call.push(token);
-            }
+        for (id, token) in leases {
+            call.push(id);
+            call.push(token);
         }
         let (_, code, returned, dead): (u64, String, u64, u64) = self.run(&call).await;
         (code, returned, dead)
+    }
+
+    /// Answers the ids whose lease is lost.
+    pub(crate) async fn note(&self, kind: &str, job: &Leased, text: &str) -> Vec<String> {
+        let call = script::WORKER_NOTE.on(self.queue.keys()).number(MOST_LOG as u64);
+        self.run(&call.arg(kind).arg(&job.id).arg(&job.token).arg(text)).await
+    }
+
+    /// Answers how many repairs were made.
+    pub(crate) async fn repair(&self, kind: &str, suspects: &[String]) -> u64 {
+        let mut call = script::QUEUE_REPAIR.on(self.queue.keys()).arg(kind);
+        for suspect in suspects {
+            call.push(suspect);
+        }
+        let (repaired,): (u64,) = self.run(&call).await;
+        repaired
     }
 
     /// Answers how many were trimmed, and how many were past their expiry.
@@ -506,9 +580,25 @@ impl ByHand {
     }
 
     pub(crate) async fn retry(&self, id: &str) -> String {
-        let call = self.call(&script::JOB_RETRY).number(0).number(0).arg("").arg(id).arg("");
+        self.retry_all(&[id.to_owned()], 0, 0, false).await.remove(0)
+    }
+
+    /// The first after so long, and then one each `spacing` ms; 0 is at once.
+    pub(crate) async fn retry_all(
+        &self,
+        ids: &[String],
+        after: u64,
+        spacing: u64,
+        dead_only: bool,
+    ) -> Vec<String> {
+        let dead_only = if dead_only { "1" } else { "" };
+        let mut call = self.call(&script::JOB_RETRY).number(after).number(spacing).arg(dead_only);
+        for id in ids {
+            call.push(id);
+            call.push("");
+        }
         let (_, outcomes): (u64, Vec<String>) = self.run(&call).await;
-        outcomes.into_iter().next().expect("one outcome per job")
+        outcomes
     }
 
     /// `when` is `""` for now, `+ms` or `@ms`.
@@ -536,12 +626,13 @@ impl ByHand {
         }
         type Seen = (String, String, Vec<u8>, Option<String>, Option<String>, Option<String>);
         let (_, found): (u64, Vec<Option<Seen>>) = self.run(&call).await;
-        let known = |(state, detail, record, tries, failure, _): Seen| Known {
+        let known = |(state, detail, record, tries, failure, progress): Seen| Known {
             state: state.parse().unwrap(),
             detail,
             record,
             tries: tries.map(|text| Tries::parse(&text).unwrap()).unwrap_or_default(),
             failure,
+            progress,
         };
         found.into_iter().map(|seen| seen.map(known)).collect()
     }

@@ -19,7 +19,7 @@ impl QueueLoop {
             Ok((now, code)) if code == "ok" => {
                 self.client.redis().saw_time(now);
                 tracing::info!(queue = %self.seat.queue, %worker, slots = self.seat.slots, "worker joined");
-                self.seat.joined(worker, since, self.lease);
+                self.seat.lease.joined(worker, since, self.lease);
                 self.seat.first_lease_ends(Instant::now());
                 self.calls = 0;
                 self.hint = true;
@@ -44,6 +44,6 @@ impl QueueLoop {
             Ok(_) => tracing::info!(queue = %self.seat.queue, %worker, "worker left"),
             Err(error) => tracing::warn!(queue = %self.seat.queue, %error, "worker left without saying so"),
         }
-        self.seat.lapsed(&worker);
+        self.seat.lease.lapsed(&worker);
     }
 }
