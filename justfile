@@ -19,6 +19,10 @@ test *arguments:
 test-valkey *arguments:
     ERGATE_TEST_SERVERS=valkey script/test {{ arguments }}
 
+# Every fault for some seconds; arguments go to `script/chaos`.
+chaos *arguments="--quick":
+    script/chaos {{ arguments }}
+
 # All benchmarks.
 bench *arguments:
     cargo bench --workspace {{ arguments }}

@@ -89,7 +89,8 @@ impl Producer {
             Order::Plain { delay_ms } => {
                 let job =
                     || client.enqueue(Plain { runs_ms: ms }).id(id).delay(Duration::from_millis(delay_ms));
-                self.insist("plain", id, async || job().await.map(enqueued)).await
+                let kind = if delay_ms > 0 { "delayed" } else { "plain" };
+                self.insist(kind, id, async || job().await.map(enqueued)).await
             }
             Order::Flaky => {
                 self.insist("flaky", id, async || {
@@ -139,7 +140,7 @@ impl Producer {
                 Err(error) if error.is_out_of_memory() => (Answer::Refused, false),
                 // A function that no worker has declared yet.
                 Err(error) if error.is_connection() => (Answer::Unclear(error.to_string()), false),
-                Err(error) => anyhow::bail!("{kind} {id}: {error}"),
+                Err(error) => return Err(anyhow::Error::new(error).context(format!("{kind} {id}"))),
             };
             let (kind, id, member) = (kind.to_owned(), id.to_owned(), self.member.clone());
             self.ledger.write(&Told { ns: now_ns(), asked_ns, member, kind, id, answer })?;

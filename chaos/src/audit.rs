@@ -34,8 +34,8 @@ impl fmt::Display for Finding {
 }
 
 /// How often the keys are read as long as there is something to say, and how long is waited in between.
-const READINGS: u32 = 4;
-const PAUSE: Duration = Duration::from_millis(40);
+const READINGS: u32 = 3;
+const PAUSE: Duration = Duration::from_millis(30);
 
 /// Reads every key of the client's namespace, and says what does not fit.
 ///

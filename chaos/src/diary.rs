@@ -53,6 +53,11 @@ impl Diary {
         self.deeds.push(Deed { ns, until_ns: now_ns(), what });
     }
 
+    /// Notes what was from one time to another.
+    pub fn note_between(&mut self, ns: u64, until_ns: u64, what: Did) {
+        self.deeds.push(Deed { ns, until_ns, what });
+    }
+
     /// All of a sort.
     pub fn of<'a>(&'a self, is: impl Fn(&Did) -> bool + 'a) -> impl Iterator<Item = &'a Deed> {
         self.deeds.iter().filter(move |deed| is(&deed.what))
@@ -73,9 +78,10 @@ impl Diary {
         self.of(|did| matches!(did, Did::Killed(who) if who == member)).map(|deed| deed.ns).next()
     }
 
-    /// The times in which the worker stood still for at least so long.
-    pub fn frozen<'a>(&'a self, member: &'a str, least: Duration) -> impl Iterator<Item = &'a Deed> {
-        let least = u64::try_from(least.as_nanos()).unwrap_or(u64::MAX);
+    /// The times in which the worker stood still for long enough to lose its leases: two thirds of one, as the last heartbeat before
+    /// may be a third of it old.
+    pub fn frozen<'a>(&'a self, member: &'a str, lease: Duration) -> impl Iterator<Item = &'a Deed> {
+        let least = u64::try_from(lease.as_nanos()).unwrap_or(u64::MAX) / 3 * 2;
         self.of(move |did| matches!(did, Did::Frozen(who) if who == member))
             .filter(move |deed| deed.until_ns - deed.ns >= least)
     }

@@ -90,6 +90,8 @@ pub struct Evidence {
     pub done: bool,
     /// The longest the machine stood still.
     pub stall: Duration,
+    /// The longest a server that nothing was done to took to answer.
+    pub slowest_answer: Duration,
     /// How long it all took.
     pub took: Duration,
     /// What the audit of all keys found.
@@ -152,6 +154,7 @@ impl Evidence {
             fallen,
             done,
             stall: stage.stalls.worst(),
+            slowest_answer: stage.stalls.slowest_answer(),
             took,
             findings: audit(&stage.client).await?.into_iter().map(|finding| finding.0).collect(),
         })
@@ -159,7 +162,10 @@ impl Evidence {
 
     /// Everything of a kind that Redis said it keeps: id, and the answer.
     pub fn kept<'a>(&'a self, kinds: &'a [&str]) -> impl Iterator<Item = &'a Told> {
-        self.told.iter().filter(|told| told.answer == Answer::Kept && kinds.contains(&told.kind.as_str()))
+        // A producer that took the place of another has asked for everything again.
+        let mut seen = HashSet::new();
+        let kept = move |told: &&Told| told.answer == Answer::Kept && kinds.contains(&told.kind.as_str());
+        self.told.iter().filter(kept).filter(move |told| seen.insert(told.id.as_str()))
     }
 
     /// All runs of a function, whatever its version.
@@ -179,7 +185,7 @@ impl Evidence {
     }
 
     /// Kinds of jobs in the queue of jobs.
-    pub const JOBS: [&'static str; 4] = ["plain", "flaky", "keyed", "only"];
+    pub const JOBS: [&'static str; 6] = ["plain", "delayed", "flaky", "keyed", "only", "bad"];
 
     /// The queue that jobs of this kind are in.
     pub fn queue_of(kind: &str) -> String {

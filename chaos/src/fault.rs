@@ -6,8 +6,11 @@ use fastrand::Rng;
 
 use crate::stage::Stage;
 
+pub mod failover;
 pub mod handler;
+pub mod needed;
 pub mod network;
+pub mod producer;
 pub mod server;
 pub mod worker;
 

@@ -2,6 +2,7 @@
 
 use ergate_rig::RedisServer;
 
+mod several;
 pub mod wired;
 
 /// Servers that a stage's workers and producers use.

@@ -10,13 +10,16 @@
 pub mod audit;
 pub mod diary;
 pub mod draft;
+pub mod errands;
 pub mod evidence;
 pub mod fault;
 pub mod ground;
 pub mod ledger;
 pub mod play;
 pub mod report;
+pub mod safety;
 pub mod scenario;
+pub mod soak;
 pub mod stage;
 pub mod stalls;
 pub mod verdict;

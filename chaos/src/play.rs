@@ -1,6 +1,6 @@
 //! One play of a plan: the stage is set, faults strike, the work is done, and the evidence is judged.
 
-use std::time::Instant;
+use std::{collections::HashSet, time::Instant};
 
 use anyhow::{Context as _, bail};
 use ergate::JobState;
@@ -18,8 +18,10 @@ use crate::{
     work::{functions, jobs},
 };
 
-/// Looks without anything under way after which all is taken for done, where it is not known what is to be done.
-const CALM_LOOKS: u32 = 6;
+/// For how long nothing must be under way until all is taken for done, where it is not known what is to be done: an event that
+/// a router had in hand when it was forgotten that it was routed is routed again ten seconds later.
+const CALM: Duration = Duration::from_secs(13);
+const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 /// Plays a plan. What breaks the play itself is a breach too.
 pub async fn play<G: Ground>(ground: G, plan: Plan, faults: &[Fault<G>], seed: u64) -> Outcome {
@@ -90,10 +92,19 @@ async fn finish<G: Ground>(stage: &mut Stage<G>) -> anyhow::Result<bool> {
             bail!("producer {} gave up: {}", producer.name, producer.process.output());
         }
     }
+    stage.end_with_newest_release()?;
     let schedule = stage.client.schedule(jobs::SCHEDULE)?;
-    insist(async || schedule.pause().await).await?;
+    let mut looks = 0;
+    while let Err(error) = insist(async || schedule.pause().await).await {
+        // Where Redis has lost everything, workers declare it again within twenty seconds.
+        looks += 1;
+        if !error.is_not_found() || looks > 300 {
+            return Err(error.into());
+        }
+        sleep(Duration::from_millis(100)).await;
+    }
     let told: Vec<crate::ledger::Told> = crate::ledger::read(&stage.told());
-    let orders: Vec<String> = told
+    let orders: HashSet<String> = told
         .into_iter()
         .filter(|told| told.kind == "ordered" && told.answer == Answer::Kept)
         .map(|told| told.id)
@@ -110,12 +121,12 @@ async fn finish<G: Ground>(stage: &mut Stage<G>) -> anyhow::Result<bool> {
     let until = Instant::now() + stage.plan.patience;
     let mut calm = 0;
     while Instant::now() < until {
-        sleep(Duration::from_millis(200)).await;
+        sleep(LOOK_EVERY).await;
         stage.bury()?;
         let (under_way, filled, noted) = look(stage).await?;
         calm = if under_way == 0 { calm + 1 } else { 0 };
         let all_came = filled >= orders.len() as u64 && noted >= orders.len() as u64;
-        if (calm > 0 && all_came) || (lossy && calm >= CALM_LOOKS) {
+        if (calm > 0 && all_came) || (lossy && LOOK_EVERY * calm >= CALM) {
             return Ok(true);
         }
     }
@@ -129,7 +140,7 @@ pub async fn insist<T>(mut ask: impl AsyncFnMut() -> Result<T, ergate::Error>) -
     loop {
         match ask().await {
             Err(error) if error.is_connection() && Instant::now() < until => {
-                sleep(Duration::from_millis(50)).await
+                sleep(Duration::from_millis(50)).await;
             }
             answer => return answer,
         }

@@ -1,8 +1,14 @@
 //! What came out, for programs (JSON) and for people (Markdown).
 
-use std::{fmt::Write as _, path::PathBuf, time::Duration};
+use std::{
+    fmt::Write as _,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use serde::Serialize;
+
+use crate::soak::Soak;
 
 /// What came out of one play.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -158,6 +164,31 @@ pub fn markdown(outcomes: &[Outcome]) -> String {
         for breach in &outcome.breaches {
             let _ = writeln!(text, "- {breach}");
         }
+    }
+    text
+}
+
+/// A soak as Markdown, with the picture that was drawn of it.
+pub fn soaked(soak: &Soak, picture: &Path) -> String {
+    let minutes = soak.samples.len();
+    let mut late: Vec<f64> = soak.samples.iter().map(|sample| sample.late_p99_ms).collect();
+    late.sort_by(f64::total_cmp);
+    let mut text = format!(
+        "{minutes} minutes, seed {}: {} jobs and events acknowledged at {:.0} jobs a second, half of the most that began in time, {:.0}; a \
+         rolling deploy every ten minutes. From acknowledged to begun, p99 of a minute: {:.0} ms at the median, {:.0} ms at most.\n\n\
+         ![memory and lateness]({})\n",
+        soak.seed,
+        soak.acknowledged,
+        soak.rate,
+        soak.capacity,
+        late.get(minutes / 2).copied().unwrap_or(0.0),
+        late.last().copied().unwrap_or(0.0),
+        picture.file_name().unwrap_or_default().display(),
+    );
+    let _ =
+        writeln!(text, "\n{}", if soak.breaches.is_empty() { "All held." } else { "What did not hold:\n" });
+    for breach in &soak.breaches {
+        let _ = writeln!(text, "- {breach}");
     }
     text
 }

@@ -2,16 +2,16 @@
 
 use std::{pin::Pin, sync::Arc, time::Duration};
 
-use ergate_rig::{RedisServer, redis::RedisOptions};
+use crate::{report::Outcome, stage::Plan};
 
-use crate::{
-    fault::{Fault, server, worker},
-    play::play,
-    report::Outcome,
-    stage::Plan,
-};
-
+mod every_script;
+mod mixtures;
+mod needed;
 mod network;
+mod servers;
+mod single;
+mod topology;
+mod workers;
 
 /// How large plays are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,34 +92,16 @@ impl Scenario {
     }
 }
 
-/// All scenarios.
+/// All scenarios; first the one that takes longest, so that it does not go on alone at the end.
 pub fn all() -> Vec<Scenario> {
-    let mut all =
-        vec![Scenario::new("nothing", "no fault at all: what the others are held against", |scale, seed| {
-            single(RedisServer::options(), scale.plan(), vec![], seed)
-        })];
-    all.extend([
-        Scenario::new("worker-killed", "workers are killed by SIGKILL", |scale, seed| {
-            single(RedisServer::options(), scale.plan(), vec![worker::kill()], seed)
-        }),
-        Scenario::new(
-            "redis-killed",
-            "Redis is killed and restarted, its append-only file written always",
-            |scale, seed| {
-                single(RedisServer::options().appendonly_always(), scale.plan(), vec![server::KILL], seed)
-            },
-        ),
-    ]);
-    all.extend(network::all());
-    all
-}
-
-/// A play on a single server.
-pub async fn single(
-    options: RedisOptions,
-    plan: Plan,
-    faults: Vec<Fault<RedisServer>>,
-    seed: u64,
-) -> Outcome {
-    play(options.start().await, plan, &faults, seed).await
+    [
+        every_script::all(),
+        workers::all(),
+        servers::all(),
+        network::all(),
+        needed::all(),
+        topology::all(),
+        mixtures::all(),
+    ]
+    .concat()
 }

@@ -52,6 +52,8 @@ pub struct Plan {
     pub patience: Duration,
     /// Whether the reconciler may find something to repair.
     pub repairs: bool,
+    /// Whether nothing is done that may cost a lease.
+    pub leases_hold: bool,
 }
 
 impl Default for Plan {
@@ -59,7 +61,7 @@ impl Default for Plan {
         Self {
             workers: 3,
             slots: 10,
-            lease: Duration::from_secs(2),
+            lease: Duration::from_secs(3),
             deadline: Duration::from_millis(300),
             clocks_ms: vec![0],
             memory_mb: None,
@@ -72,6 +74,7 @@ impl Default for Plan {
             mixed: false,
             patience: Duration::from_secs(60),
             repairs: false,
+            leases_hold: false,
         }
     }
 }
@@ -107,6 +110,7 @@ pub struct Stage<G> {
     /// Where the ledgers are.
     pub folder: Folder,
     hired: usize,
+    newest: u32,
     seed: u64,
 }
 
@@ -146,6 +150,7 @@ impl<G: Ground> Stage<G> {
     /// If that takes over half a minute.
     pub async fn open(ground: G, plan: Plan, seed: u64) -> anyhow::Result<Self> {
         let client = Client::builder().deadline(Duration::from_secs(30)).connect(&ground.url()).await?;
+        let stalls = Stalls::watch().and_of(&ground.url());
         let mut stage = Self {
             ground,
             plan,
@@ -154,9 +159,10 @@ impl<G: Ground> Stage<G> {
             leaving: Vec::new(),
             producers: Vec::new(),
             diary: Diary::default(),
-            stalls: Stalls::watch(),
+            stalls,
             folder: Folder::new()?,
             hired: 0,
+            newest: 0,
             seed,
         };
         stage.keep_everything().await?;
@@ -236,6 +242,7 @@ impl<G: Ground> Stage<G> {
         let name = format!("w{}", self.hired);
         let clock = self.plan.clocks_ms[self.hired % self.plan.clocks_ms.len()];
         self.hired += 1;
+        self.newest = self.newest.max(self.plan.release);
         let mut command = Command::new(program("chaos-worker")?);
         command
             .args(["--url", &self.ground.url_for(&name), "--member", &name])
@@ -266,29 +273,72 @@ impl<G: Ground> Stage<G> {
         Ok(std::mem::replace(&mut self.workers[place], fresh))
     }
 
+    /// Tells a worker to stop, and puts a new one in its place.
+    ///
+    /// # Errors
+    /// As [`worker`](Self::worker).
+    pub fn relieve(&mut self, place: usize) -> anyhow::Result<()> {
+        let leaving = self.replace(place)?;
+        self.diary.note(Did::ToldToStop(leaving.name.clone()));
+        leaving.process.sigterm();
+        self.leaving.push(leaving);
+        Ok(())
+    }
+
+    /// Ends a play with the newest release there was: runs of a version that only it has wait for it.
+    ///
+    /// # Errors
+    /// As [`worker`](Self::worker).
+    pub fn end_with_newest_release(&mut self) -> anyhow::Result<()> {
+        if self.plan.release < self.newest {
+            self.plan.release = self.newest;
+            for place in 0..self.workers.len() {
+                self.relieve(place)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Starts the producers.
     ///
     /// # Errors
     /// As [`worker`](Self::worker).
     pub fn produce(&mut self) -> anyhow::Result<()> {
         for number in 0..self.plan.producers {
-            let name = format!("p{number}");
-            let mut command = Command::new(program("chaos-producer")?);
-            command
-                .args(["--url", &self.ground.url_for(&name), "--member", &name])
-                .arg("--ledger")
-                .arg(self.told());
-            for (flag, value) in [
-                ("--seed", (self.seed.wrapping_add(number as u64)).to_string()),
-                ("--jobs", self.plan.jobs.to_string()),
-                ("--orders", self.plan.orders.to_string()),
-                ("--over-ms", self.plan.over.as_millis().to_string()),
-            ] {
-                command.args([flag, &value]);
-            }
-            self.producers.push(Member { name, process: Process::start(&mut command) });
+            let producer = self.producer(number)?;
+            self.producers.push(producer);
         }
         Ok(())
+    }
+
+    /// Starts the producer of this number, which is not among `producers` yet. Whatever it was before, it sends the same.
+    ///
+    /// # Errors
+    /// As [`worker`](Self::worker).
+    pub fn producer(&mut self, number: usize) -> anyhow::Result<Member> {
+        self.producer_of(&format!("p{number}"), self.seed.wrapping_add(number as u64))
+    }
+
+    /// Starts a producer with a name and a seed of its own.
+    ///
+    /// # Errors
+    /// As [`worker`](Self::worker).
+    pub fn producer_of(&mut self, name: &str, seed: u64) -> anyhow::Result<Member> {
+        let name = name.to_owned();
+        let mut command = Command::new(program("chaos-producer")?);
+        command
+            .args(["--url", &self.ground.url_for(&name), "--member", &name])
+            .arg("--ledger")
+            .arg(self.told());
+        for (flag, value) in [
+            ("--seed", seed.to_string()),
+            ("--jobs", self.plan.jobs.to_string()),
+            ("--orders", self.plan.orders.to_string()),
+            ("--over-ms", self.plan.over.as_millis().to_string()),
+        ] {
+            command.args([flag, &value]);
+        }
+        Ok(Member { name, process: Process::start(&mut command) })
     }
 
     /// Takes workers that ended by themselves for killed, and puts new ones in their places. Returns how many.

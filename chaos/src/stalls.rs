@@ -12,11 +12,13 @@ use std::{
 };
 
 const NAP: Duration = Duration::from_millis(10);
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Watches until it is dropped.
 #[derive(Debug, Default)]
 pub struct Stalls {
     worst_us: Arc<AtomicU64>,
+    slowest_us: Arc<AtomicU64>,
     over: Arc<AtomicBool>,
 }
 
@@ -34,6 +36,37 @@ impl Stalls {
             }
         });
         stalls
+    }
+
+    /// Also asks the server at this address for a sign of life, and notes the longest it took: a disk or processor that others use
+    /// makes it late too. Nothing is noted of an address that is none of a single server.
+    pub fn and_of(self, url: &str) -> Self {
+        let (slowest_us, over) = (Arc::clone(&self.slowest_us), Arc::clone(&self.over));
+        let Ok(server) = redis::Client::open(url) else { return self };
+        thread::spawn(move || {
+            while !over.load(Ordering::Relaxed) {
+                let Ok(mut connection) = server.get_connection_with_timeout(PATIENCE) else {
+                    thread::sleep(NAP);
+                    continue;
+                };
+                while !over.load(Ordering::Relaxed) {
+                    let asked = Instant::now();
+                    let answer: redis::RedisResult<String> = redis::cmd("PING").query(&mut connection);
+                    if answer.is_err() {
+                        break;
+                    }
+                    let took = u64::try_from(asked.elapsed().as_micros()).unwrap_or(u64::MAX);
+                    slowest_us.fetch_max(took, Ordering::Relaxed);
+                    thread::sleep(5 * NAP);
+                }
+            }
+        });
+        self
+    }
+
+    /// The longest the server took to answer.
+    pub fn slowest_answer(&self) -> Duration {
+        Duration::from_micros(self.slowest_us.load(Ordering::Relaxed))
     }
 
     /// The longest it came late.

@@ -177,10 +177,7 @@ impl Everything {
             ),
             damage(&format!("ZADD {} 1 w", story(K::workers)), &["worker w has no count"]),
             damage(&format!("XADD {} * what ever", idle(K::outbox)), &["tells no end"]),
-            damage(
-                &format!("SET {} ever", idle(K::ranked)),
-                &["no state", "no state", "is a string and not a zset"],
-            ),
+            damage(&format!("SET {} ever", idle(K::opening)), &["is a string and not a zset"]),
             damage("HSET ergate:{idle}:letters a b", &["no release makes such a key"]),
             damage("RPUSH ergate:{idle}:call:W 1", &["does not go by itself"]),
         ]

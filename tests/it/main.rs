@@ -10,7 +10,6 @@
 mod audit;
 mod bad_input;
 mod cancel;
-mod chaos;
 mod cluster;
 mod connections;
 mod crash;
@@ -28,6 +27,7 @@ mod late_calls;
 mod ledger;
 mod limits;
 mod lost_replies;
+mod meetings;
 mod model;
 mod options;
 mod outages;

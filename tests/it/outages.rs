@@ -3,8 +3,8 @@
 use ergate::prelude::*;
 
 use crate::{
-    story::{Does, QUEUE, Story, act},
-    support::{Proxy, RedisServer, until},
+    story::{Does, QUEUE, RunningWorker, Story, Trace, act},
+    support::{DEADLINE, Proxy, RedisServer, until},
 };
 
 #[tokio::test]
@@ -146,6 +146,32 @@ async fn a_lost_lease_cannot_settle_and_its_handler_is_told() {
 }
 
 #[tokio::test]
+async fn a_handler_is_told_that_its_lease_is_lost_though_the_worker_awaits_an_answer() {
+    let story = Story::begin().await;
+    let proxy = Proxy::to(&story.redis);
+    let client = Client::connect(proxy.url()).await.unwrap();
+    let cut_off = story.worker_with(&client, 2, |worker| worker.lease(Duration::from_secs(1)));
+    story.enqueue(1, Does::Listen).await;
+    story.enqueue(2, Does::Wait).await;
+    story.until_started(1).await;
+    story.until_started(2).await;
+
+    proxy.stall().await;
+    let stalled = std::time::Instant::now();
+    // Its outcome is sent, and no answer comes for the five seconds after which a call is given up.
+    story.trace.open(2);
+    until("the other is told", async || {
+        story.trace.told() == [1] || cut_off.count("ergate_leases_lost_total") == 1
+    })
+    .await;
+    let told_after = stalled.elapsed();
+
+    assert!(told_after < Duration::from_secs(4), "{told_after:?}");
+    proxy.heal().await;
+    cut_off.stop().await;
+}
+
+#[tokio::test]
 async fn a_full_redis_refuses_new_jobs_and_lets_running_ones_finish() {
     let story = Story::begin().await;
     let worker = story.worker(4);
@@ -177,6 +203,100 @@ async fn jobs_left_waiting_in_a_full_redis_are_still_run() {
     let worker = story.worker(4);
     story.until_finished(10).await;
 
+    worker.stop().await;
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Signed {
+    user: u64,
+}
+
+impl Event for Signed {
+    const NAME: &str = "outages/signed";
+}
+
+/// Waits in its first step until number 1 is let go on, then for an event.
+async fn wait_in_full_memory(event: Signed, step: Step, State(trace): State<Trace>) -> Result<bool> {
+    step.run("gate", async {
+        trace.pass(1).await;
+        Ok::<_, Failure>(())
+    })
+    .await?;
+    let signed =
+        step.wait_for::<Signed>("again").on("user", event.user).within(Duration::from_mins(5)).await?;
+    Ok(signed.is_some())
+}
+
+/// The same, then invokes a job.
+async fn invoke_in_full_memory(_: Signed, step: Step, State(trace): State<Trace>) -> Result<u64> {
+    step.run("gate", async {
+        trace.pass(1).await;
+        Ok::<_, Failure>(())
+    })
+    .await?;
+    Ok(step.invoke_job::<u64>("act", act(7, Does::Succeed)).await?)
+}
+
+/// A run of `function` that has come past its gate when Redis is full, and was refused something.
+async fn refused(story: &Story, function: Function<Trace>) -> (RunningWorker, ergate::RunHandle) {
+    let name = "full";
+    let worker = story.worker_with(&story.client, 4, |worker| worker.function(function));
+    let receipt = story.client.invoke(name, &Signed { user: 7 }).await.unwrap();
+    story.until_started(1).await;
+    let _: String = story.redis.ask(&["CONFIG", "SET", "maxmemory", "1"]).await;
+    story.redis.ask::<()>(&["CONFIG", "RESETSTAT"]).await;
+    story.trace.open(1);
+    until("something was refused", async || {
+        story.redis.ask::<String>(&["INFO", "errorstats"]).await.contains("errorstat_OOM")
+    })
+    .await;
+    (worker, story.client.run(name, receipt.id.as_str()).unwrap())
+}
+
+#[tokio::test]
+async fn a_run_that_begins_to_wait_in_a_full_redis_waits_once_there_is_room() {
+    let story = Story::begin().await;
+    let (worker, run) = refused(&story, Function::new("full", wait_in_full_memory)).await;
+
+    let _: String = story.redis.ask(&["CONFIG", "SET", "maxmemory", "0"]).await;
+    story.client.send(Signed { user: 7 }).await.unwrap();
+
+    assert!(run.result::<bool>(DEADLINE).await.unwrap());
+    worker.stop().await;
+    story.all_adds_up().await;
+}
+
+#[tokio::test]
+async fn a_run_that_invokes_a_job_in_a_full_redis_does_so_once_there_is_room() {
+    let story = Story::begin().await;
+    let (worker, run) = refused(&story, Function::new("full", invoke_in_full_memory)).await;
+
+    let _: String = story.redis.ask(&["CONFIG", "SET", "maxmemory", "0"]).await;
+
+    assert_eq!(run.result::<u64>(DEADLINE).await.unwrap(), 7);
+    worker.stop().await;
+    story.all_adds_up().await;
+}
+
+#[tokio::test]
+async fn what_code_declares_is_set_again_where_redis_has_lost_it() {
+    let mut story = Story::on(RedisServer::start().await).await;
+    let worker = story.worker_with(&story.client, 4, |worker| {
+        worker
+            .limit(QUEUE, Limit::per_key("account").concurrency(1))
+            .schedule(Schedule::every("tick", Duration::from_millis(200)).job(act(3, Does::Succeed)))
+    });
+    story.until_finished(1).await;
+
+    story.redis.restart().await;
+    let before = story.trace.finished().len();
+    story.until_finished(before + 2).await;
+
+    until("its limits are there", async || {
+        let limits = story.queue().limits().await.unwrap_or_default();
+        limits.iter().any(|limit| limit.name.as_str() == "account" && limit.concurrency == Some(1))
+    })
+    .await;
     worker.stop().await;
 }
 

@@ -103,6 +103,12 @@ impl Trace {
         self.with(|trace| trace.open.push(number));
     }
 
+    /// Notes that this number has begun, and waits until it is let go on.
+    pub(crate) async fn pass(&self, number: u64) {
+        self.with(|trace| trace.started.push(number));
+        self.gate(number).await;
+    }
+
     async fn gate(&self, number: u64) {
         loop {
             let mut changed = std::pin::pin!(self.changed.notified());

@@ -68,9 +68,10 @@ fn judge_one(
         (Some(_), None) => findings.add(&keys.due, format!("nobody looks at {name}, which has a next time")),
         // In time for what is awaited, or handed out just now.
         (Some(due), Some(at)) => {
-            findings.expect(*at <= (due as f64).max(kept.now as f64 + CLAIM), &keys.due, || {
+            let latest = (due as f64).max(kept.now as f64 + CLAIM);
+            findings.expect(*at <= latest, &keys.due, || {
                 format!("{name} is due at {due} and looked at only at {at:.0}")
-            })
+            });
         }
         (None, _) => {}
     }

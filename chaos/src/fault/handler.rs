@@ -8,6 +8,8 @@ use fastrand::Rng;
 use super::Fault;
 use crate::{
     ground::Ground,
+    ledger::{Answer, Ledger, Told, now_ns},
+    play::insist,
     stage::Stage,
     work::jobs::{Bad, Sin},
 };
@@ -29,12 +31,22 @@ pub const fn hog<G: Ground>() -> Fault<G> {
 
 async fn sin<G: Ground>(stage: &Stage<G>, chance: &mut Rng, sin: Sin) -> anyhow::Result<()> {
     let id = format!("bad-{:08x}", chance.u32(..));
-    stage.client.enqueue(Bad { sin }).id(id).await?;
+    let asked_ns = now_ns();
+    insist(async || stage.client.enqueue(Bad { sin }).id(&id).await).await?;
+    let (kind, member) = ("bad".to_owned(), "stage".to_owned());
+    Ledger::open(&stage.told())?.write(&Told {
+        ns: now_ns(),
+        asked_ns,
+        member,
+        kind,
+        id,
+        answer: Answer::Kept,
+    })?;
     Ok(())
 }
 
 async fn block_all<G: Ground>(stage: &mut Stage<G>, chance: &mut Rng) -> anyhow::Result<()> {
-    let lasts = stage.plan.lease.as_millis() as u64 + 500;
+    let lasts = stage.plan.lease.as_millis() as u64 + 300;
     // Some of them meet in one process, so that both its threads are blocked.
     for _ in 0..2 * stage.workers.len() {
         sin(stage, chance, Sin::Block(lasts)).await?;

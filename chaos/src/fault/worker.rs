@@ -30,8 +30,9 @@ pub const fn deploy<G: Ground>() -> Fault<G> {
 async fn kill_one<G: Ground>(stage: &mut Stage<G>, chance: &mut Rng) -> anyhow::Result<()> {
     let place = chance.usize(..stage.workers.len());
     let mut victim = stage.replace(place)?;
-    stage.diary.note(Did::Killed(victim.name.clone()));
     victim.process.sigkill();
+    // Noted after it is gone, so that it can have done nothing later.
+    stage.diary.note(Did::Killed(victim.name));
     Ok(())
 }
 
@@ -50,21 +51,13 @@ async fn freeze_one<G: Ground>(stage: &mut Stage<G>, chance: &mut Rng) -> anyhow
 
 async fn stop_one<G: Ground>(stage: &mut Stage<G>, chance: &mut Rng) -> anyhow::Result<()> {
     let place = chance.usize(..stage.workers.len());
-    relieve(stage, place)
-}
-
-fn relieve<G: Ground>(stage: &mut Stage<G>, place: usize) -> anyhow::Result<()> {
-    let leaving = stage.replace(place)?;
-    stage.diary.note(Did::ToldToStop(leaving.name.clone()));
-    leaving.process.sigterm();
-    stage.leaving.push(leaving);
-    Ok(())
+    stage.relieve(place)
 }
 
 async fn deploy_all<G: Ground>(stage: &mut Stage<G>, chance: &mut Rng) -> anyhow::Result<()> {
     stage.plan.release = if stage.plan.release == 1 { 2 } else { 1 };
     for place in 0..stage.workers.len() {
-        relieve(stage, place)?;
+        stage.relieve(place)?;
         tokio::time::sleep(Duration::from_millis(chance.u64(100..500))).await;
     }
     Ok(())

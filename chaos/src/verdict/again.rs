@@ -36,6 +36,11 @@ pub(super) fn judge(evidence: &Evidence, finds: &mut Finds) {
             continue;
         }
 
+        // A server that answers no heartbeat in time, because the machine is busy elsewhere, costs leases too.
+        let machine_kept_up = evidence.stall.max(evidence.slowest_answer) < evidence.plan.lease / 10;
+        if evidence.plan.leases_hold && tries.crashes > 0 && machine_kept_up {
+            finds.breach(format!("{kind} {id} lost a lease that nothing was to cost it: {tries:?}"));
+        }
         let reasons = tries.failures + tries.crashes + tries.interruptions + tries.snoozes;
         if attempts.len() as u64 > 1 + u64::from(reasons) {
             finds.breach(format!("{kind} {id} began {} times, with {tries:?}", attempts.len()));

@@ -18,6 +18,8 @@ pub(super) fn judge(evidence: &Evidence, finds: &mut Finds) {
 
 fn jobs(evidence: &Evidence, finds: &mut Finds) {
     let begun: HashSet<&str> = evidence.attempts.iter().map(|attempt| attempt.id.as_str()).collect();
+    let ended = evidence.attempts.iter().filter(|attempt| attempt.ended);
+    let ended: HashSet<&str> = ended.map(|attempt| attempt.id.as_str()).collect();
     for told in evidence.kept(&[&Evidence::JOBS[..], &["pack"]].concat()) {
         finds.counts.jobs += 1;
         let (id, queue) = (told.id.as_str(), Evidence::queue_of(&told.kind));
@@ -31,9 +33,10 @@ fn jobs(evidence: &Evidence, finds: &mut Finds) {
             Some(view) => {
                 finds.breach(format!("{} {id} is {}: {:?}", told.kind, view.state, view.failure));
             }
-            None if evidence.diary.may_be_lost(told.ns) => finds.counts.lost_by_redis += 1,
             // What was done before Redis forgot that it ever was there was done.
-            None if evidence.diary.lost_anything() && begun.contains(id) => {}
+            None if evidence.diary.may_be_lost(told.ns) => {
+                finds.counts.lost_by_redis += u64::from(!ended.contains(id));
+            }
             None => finds.breach(format!("{} {id} was acknowledged and is lost", told.kind)),
         }
     }
@@ -61,9 +64,19 @@ fn orders(evidence: &Evidence, finds: &mut Finds) {
             let found = runs.get(&told.id).map_or(&[][..], Vec::as_slice);
             match found.len() {
                 1 => {}
-                0 if evidence.diary.may_be_lost(told.ns) => finds.counts.lost_by_redis += 1,
+                0 if evidence.diary.may_be_lost(told.ns) => {
+                    let filled =
+                        evidence.bodies.iter().any(|body| body.about == told.id && body.step == "close");
+                    finds.counts.lost_by_redis += u64::from(!filled && function == "order");
+                }
+                // Its event was sent by the order, in the time that Redis has forgotten.
+                0 if function == "shipped" && evidence.diary.lost_anything() => {
+                    finds.counts.lost_by_redis += 1;
+                }
                 0 => finds
                     .breach(format!("event {} was acknowledged and no run of {function} is there", told.id)),
+                // A router had the event in hand when Redis forgot it, and the order has sent it once more.
+                _ if function == "shipped" && evidence.diary.lost_anything() => {}
                 _ => finds.breach(format!("event {} has several runs of {function}: {found:?}", told.id)),
             }
         }

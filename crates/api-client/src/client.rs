@@ -53,7 +53,7 @@ struct Inner {
     #[cfg(feature = "testing")]
     recording: Option<crate::Outbox>,
     /// Event names that this process has put on the list of names, and when.
-    noted_names: Mutex<HashMap<EventName, u64>>,
+    noted_names: Mutex<HashMap<EventName, (u64, u64)>>,
     functions: KnownFunctions,
     #[cfg(feature = "schema")]
     schemas: crate::event::schema::Schemas,
@@ -300,16 +300,20 @@ impl Client {
         &self.inner.schemas
     }
 
-    pub(crate) fn should_note(&self, name: &EventName, now_ms: u64) -> bool {
+    /// Whether an event's name is to be noted: it was not within the hour, or on another connection, whose data may be other data.
+    pub(crate) fn is_to_be_noted(&self, name: &EventName, now_ms: u64) -> bool {
+        let noted = self.inner.noted_names.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let generation = self.redis().generation();
+        noted.get(name).is_none_or(|(at, on)| at + NOTE_AGAIN_MS <= now_ms || *on != generation)
+    }
+
+    /// Remembers that it was noted.
+    pub(crate) fn was_noted(&self, name: &EventName, now_ms: u64) {
         let mut noted = self.inner.noted_names.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if noted.get(name).is_some_and(|at| at + NOTE_AGAIN_MS > now_ms) {
-            return false;
-        }
         if noted.len() >= MOST_NOTED {
             noted.clear();
         }
-        noted.insert(name.clone(), now_ms);
-        true
+        noted.insert(name.clone(), (now_ms, self.redis().generation()));
     }
 
     pub(crate) fn known_functions(&self) -> &KnownFunctions {

@@ -165,7 +165,7 @@ impl Client {
         match (&end.outcome, error) {
             (Outcome::Failed(_), Some(error)) => sends.push(self.tell(&FunctionFailed { run, error }, &id)),
             (Outcome::Cancelled(_), Some(error)) => {
-                sends.push(self.tell(&FunctionCancelled { run, error }, &id))
+                sends.push(self.tell(&FunctionCancelled { run, error }, &id));
             }
             _ => {}
         }

@@ -165,6 +165,11 @@ impl Error {
         }
     }
 
+    /// Whether the same call may succeed later though nobody changes it: Redis cannot be reached, or has no memory left.
+    pub fn is_temporary(&self) -> bool {
+        self.is_connection() || self.is_out_of_memory()
+    }
+
     /// Whether Redis is out of memory: new work is refused, running work may still finish.
     pub fn is_out_of_memory(&self) -> bool {
         matches!(self, Self::Redis { source, .. } if says(source, "OOM"))
@@ -205,10 +210,11 @@ fn says(error: &RedisError, word: &str) -> bool {
 
 /// Whether after this error the connection must be dropped and the primary looked for again.
 ///
-/// The words are those a server says when it stops being the primary, restarts, or has lost its cluster.
+/// The words are those a server says when it stops being the primary, restarts, or has lost its cluster. While a replica takes
+/// over, nodes send clients from one to the other for longer than these follow.
 pub(crate) fn breaks_connection(error: &RedisError) -> bool {
-    const WORDS: [&str; 7] =
-        ["READONLY", "UNBLOCKED", "LOADING", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "BUSY"];
+    const WORDS: [&str; 9] =
+        ["READONLY", "UNBLOCKED", "LOADING", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "BUSY", "MOVED", "ASK"];
     error.is_io_error()
         || error.is_connection_dropped()
         || error.is_timeout()
@@ -220,8 +226,30 @@ pub(crate) fn breaks_connection(error: &RedisError) -> bool {
                     | ServerErrorKind::MasterDown
                     | ServerErrorKind::ClusterDown
                     | ServerErrorKind::TryAgain
+                    | ServerErrorKind::Moved
+                    | ServerErrorKind::Ask
             ) | ErrorKind::ClusterConnectionNotFound
                 | ErrorKind::MasterNameNotFoundBySentinel
         )
         || error.code().is_some_and(|code| WORDS.contains(&code))
+}
+
+#[cfg(test)]
+mod tests {
+    use redis::{Value, parse_redis_value};
+
+    use super::*;
+
+    #[test]
+    fn what_a_cluster_says_while_slots_move_is_a_matter_of_the_connection() {
+        for line in
+            ["MOVED 9631 127.0.0.1:7001", "ASK 9631 127.0.0.1:7001", "TRYAGAIN later", "CLUSTERDOWN gone"]
+        {
+            let said = parse_redis_value(format!("-{line}\r\n").as_bytes()).unwrap();
+            let Value::ServerError(said) = said else { panic!("{line} is an error") };
+            let source = said.into();
+
+            assert!(Error::Redis { what: "job/enqueue", source }.is_connection(), "{line}");
+        }
+    }
 }

@@ -69,12 +69,14 @@ impl Client {
     #[doc(hidden)]
     pub async fn note_event_name(&self, name: &EventName) -> Result<(), Error> {
         let now = self.redis().now_ms();
-        if !self.should_note(name, now) {
+        if !self.is_to_be_noted(name, now) {
             return Ok(());
         }
         let mut note = redis::cmd("HSET");
         note.arg(&self.registry_keys().event_names).arg(name.as_str()).arg(now);
-        self.redis().command("HSET", &note).await
+        self.redis().command::<()>("HSET", &note).await?;
+        self.was_noted(name, now);
+        Ok(())
     }
 
     /// The names of events that were lately delivered or waited for.

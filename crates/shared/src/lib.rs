@@ -34,6 +34,7 @@ pub mod options;
 pub mod priority;
 pub mod record;
 pub mod run;
+pub mod safety;
 pub mod schedule;
 pub mod script;
 pub mod state;

@@ -50,6 +50,8 @@ impl Script {
             text.push_str(code);
         }
         text.push_str(source);
+        #[cfg(feature = "unsafe-switches")]
+        let text = crate::safety::edited(name, text);
         let sha = redis::Script::new(&text).get_hash().to_owned();
         let queue_keys = keys.iter().filter_map(|key| QueueKey::by_name(key)).collect();
         Self { name, text, sha, keys, queue_keys }

@@ -16,8 +16,8 @@ use ergate_shared::{
 
 /// How often it is looked whether all must be set again, and every how many looks functions are declared anyway: three words
 /// that were missed make no version look as if nobody had it.
-const LOOK_EVERY: Duration = Duration::from_secs(5);
-const DECLARE_EVERY: u32 = 3;
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+const DECLARE_EVERY: u32 = 15;
 /// How soon what failed is tried again.
 const AGAIN: Duration = Duration::from_millis(500);
 

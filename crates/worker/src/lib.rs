@@ -29,6 +29,7 @@ mod function;
 mod handler;
 mod heartbeat;
 mod identity;
+mod limits;
 mod metrics;
 mod middleware;
 mod notes;

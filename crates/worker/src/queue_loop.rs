@@ -62,6 +62,8 @@ pub(crate) struct QueueLoop {
     notes: Notes,
     recorder: Recorder,
     signals: mpsc::UnboundedReceiver<Signal>,
+    /// Signals that came while an answer of Redis was awaited.
+    unheard: Vec<Signal>,
     outcomes: mpsc::UnboundedReceiver<Settlement>,
     outcome_sender: mpsc::UnboundedSender<Settlement>,
     running: HashMap<JobId, Context>,
@@ -116,6 +118,7 @@ impl QueueLoop {
             notes,
             recorder,
             signals: parts.signals,
+            unheard: Vec::new(),
             outcomes,
             outcome_sender,
             running: HashMap::new(),
@@ -199,12 +202,36 @@ impl QueueLoop {
         if self.bed.set_idle(idle)
             && let Some(worker) = self.seat.worker()
         {
-            waiter::call(&self.client, &self.seat, &worker).await;
+            let (client, seat) = (self.client.clone(), Arc::clone(&self.seat));
+            self.answer(async move { waiter::call(&client, &seat, &worker).await }).await;
+        }
+    }
+
+    /// Waits for the answer to a call. Attempts whose lease is lost meanwhile are told so at once: what cost the lease may keep the
+    /// answer away for longer than the lease had left. All else that is heard is for after the answer, which may say the same.
+    async fn answer<T>(&mut self, call: impl Future<Output = T>) -> T {
+        let mut call = std::pin::pin!(call);
+        loop {
+            tokio::select! {
+                biased;
+                answer = &mut call => return answer,
+                Some(signal) = self.signals.recv() => match signal {
+                    Signal::Lapsed(worker) => self.lose(&worker),
+                    other => self.unheard.push(other),
+                },
+            }
         }
     }
 
     /// Waits for something that may be a reason to act.
     async fn wait(&mut self) {
+        if !self.unheard.is_empty() {
+            for signal in std::mem::take(&mut self.unheard) {
+                self.hear(signal);
+            }
+            self.take_outcomes();
+            return;
+        }
         let now = Instant::now();
         if self.not_before.is_none()
             && (self.uncertain || !self.unsettled.is_empty() || (self.hint && self.free_slots() > 0))
@@ -322,7 +349,8 @@ impl QueueLoop {
     async fn turn(&mut self, ask: usize) -> usize {
         if self.notes.is_busy() && self.unsettled.iter().any(|settled| settled.context.is_some()) {
             // Progress and log lines are taken only while the lease runs.
-            self.notes.flushed().await;
+            let notes = self.notes.clone();
+            self.answer(async move { notes.flushed().await }).await;
         }
         let Some(worker) = self.seat.worker() else { return 0 };
         let rest = self.unsettled.split_off(self.unsettled.len().min(MOST_AT_ONCE));
@@ -332,7 +360,8 @@ impl QueueLoop {
         self.seat.in_turn.store(true, Ordering::Release);
         self.seat.turns.fetch_add(1, Ordering::AcqRel);
         let started = Instant::now();
-        let taken = turn::take(self.client.redis(), &self.seat, &worker, &token, ask, &settlements).await;
+        let (client, seat) = (self.client.clone(), Arc::clone(&self.seat));
+        let taken = self.answer(turn::take(client.redis(), &seat, &worker, &token, ask, &settlements)).await;
         self.seat.in_turn.store(false, Ordering::Release);
         match taken {
             Ok(turn) => {
@@ -361,8 +390,10 @@ impl QueueLoop {
         self.client.redis().saw_time(turn.now);
         self.next_at = turn.next_in.map(|next| Instant::now() + next);
         let leased = turn.leased.len();
-        if turn.code == Code::Lapsed {
-            if self.seat.lease.lapsed(worker) {
+        // Given up while the answer was under way: what it leased may be taken by others before it has begun.
+        let given_up = self.seat.worker().as_ref() != Some(worker);
+        if turn.code == Code::Lapsed || given_up {
+            if self.seat.lease.lapsed(worker) || given_up {
                 self.lose(worker);
             }
             return;

@@ -41,8 +41,10 @@ const WATCH: Duration = Duration::from_secs(5);
 pub(crate) struct Ticker {
     client: Client,
     /// What is declared, and of that what is still to be set.
-    declared: Vec<ScheduleName>,
+    declared: Vec<(ScheduleName, ScheduleSpec)>,
     to_set: Vec<(ScheduleName, ScheduleSpec)>,
+    /// The connection on which it was looked whether all of it is there.
+    generation: u64,
     look_every: Duration,
     metrics: Metrics,
     poke: Arc<Notify>,
@@ -72,8 +74,9 @@ impl Ticker {
     ) -> Self {
         Self {
             client,
-            declared: declared.iter().map(|(name, _)| name.clone()).collect(),
-            to_set: declared,
+            to_set: declared.clone(),
+            declared,
+            generation: 1,
             look_every: LOOK_EVERY.min(lease / 3),
             metrics,
             poke,
@@ -119,8 +122,10 @@ impl Ticker {
 
     /// Looks once; tells how long nothing is due then.
     async fn tick(&mut self) -> Result<Duration, Error> {
+        self.find_missing().await?;
         self.set_declared().await?;
         let declares = Instant::now() >= self.declare_at;
+        let names: Vec<_> = self.declared.iter().map(|(name, _)| name.clone()).collect();
         let tick = self
             .client
             .tick_schedules(&TickOptions {
@@ -129,7 +134,7 @@ impl Ticker {
                 // After an outage, and at the start, others need the time to say what they declare.
                 retire_after: (self.steady_since.elapsed() >= RETIRE_AFTER).then_some(RETIRE_AFTER),
                 forget_after: FORGET_AFTER,
-                declare: if declares { &self.declared } else { &[] },
+                declare: if declares { &names } else { &[] },
             })
             .await?;
         let heard = Instant::now();
@@ -146,6 +151,27 @@ impl Ticker {
             .saturating_sub(heard.elapsed()))
     }
 
+    /// After a new connection, which may lead to new data, finds what is declared and not there. What is there is left as it is:
+    /// a newer release may have set it since.
+    async fn find_missing(&mut self) -> Result<(), Error> {
+        let generation = self.client.redis().generation();
+        if generation <= self.generation {
+            return Ok(());
+        }
+        for declared in &self.declared {
+            match self.client.schedule(declared.0.as_str())?.show().await {
+                Err(error) if error.is_not_found() => {
+                    tracing::warn!(schedule = %declared.0, "schedule was gone and is set again");
+                    self.to_set.push(declared.clone());
+                }
+                Err(error) if error.is_temporary() => return Err(error),
+                _ => {}
+            }
+        }
+        self.generation = generation;
+        Ok(())
+    }
+
     /// Sets what code declares and is not yet set.
     async fn set_declared(&mut self) -> Result<(), Error> {
         while let Some((name, spec)) = self.to_set.last() {
@@ -155,7 +181,7 @@ impl Ticker {
                 Ok(Declared::SetByHand) => {
                     tracing::warn!(schedule = %name, "schedule was set by hand, which goes before what code declares; remove it to have this one");
                 }
-                Err(error) if error.is_connection() => return Err(error),
+                Err(error) if error.is_temporary() => return Err(error),
                 Err(error) => {
                     tracing::error!(%error, schedule = %name, "schedule was not set");
                 }

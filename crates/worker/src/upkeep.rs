@@ -8,7 +8,7 @@ use std::{
 };
 
 use ergate_client::{Client, Error, Queue, reconcile};
-use ergate_shared::{FailureKind, FailureRecord, WorkerId, key::QueueKey, script};
+use ergate_shared::{FailureKind, FailureRecord, WorkerId, key::QueueKey, safety::Safety, script};
 
 use crate::{Metrics, identity::Seat};
 
@@ -101,6 +101,9 @@ impl Upkeep {
     }
 
     async fn reconcile(&self) -> Result<(), Error> {
+        if !Safety::Reconciler.is_on() {
+            return Ok(());
+        }
         let repairs = reconcile(&self.queue).await?;
         if repairs.total() > 0 {
             self.metrics.repaired(&self.seat.queue, repairs.total());
@@ -111,6 +114,9 @@ impl Upkeep {
 
     /// Returns what dead workers held, and how many of them there were.
     async fn reap(&self) -> Result<usize, Error> {
+        if !Safety::Reaper.is_on() {
+            return Ok(0);
+        }
         let redis = self.client.redis();
         let mut due = redis::cmd("ZRANGEBYSCORE");
         due.arg(self.seat.keys.get(QueueKey::workers))

@@ -143,6 +143,11 @@ impl RedisServer {
         RedisOptions::default()
     }
 
+    /// Whether it was started and not killed since.
+    pub fn is_running(&self) -> bool {
+        self.process.is_some()
+    }
+
     /// Where the server listens, on loopback.
     pub fn port(&self) -> u16 {
         self.port

@@ -1,4 +1,4 @@
-//! A primary, its replica and one sentinel that decides alone.
+//! A primary, its replicas, and the sentinels that watch them.
 
 use redis::Value;
 
@@ -9,97 +9,161 @@ use super::{
 
 const NAME: &str = "ergate";
 
-/// A running group. Dropped, all three are killed.
+/// A running group. Dropped, all of it is killed.
 #[derive(Debug)]
 pub struct RedisSentinel {
-    servers: [RedisServer; 2],
-    sentinel: RedisServer,
+    servers: Vec<RedisServer>,
+    sentinels: Vec<RedisServer>,
 }
 
 impl RedisSentinel {
-    /// Starts the group and returns once the sentinel knows a replica that is in step.
+    /// Starts a primary, one replica and one sentinel that decides alone, and returns once it knows a replica that is in step.
     pub async fn start() -> Self {
+        Self::of(1, 1).await
+    }
+
+    /// Starts a primary, two replicas and three sentinels, two of which have to agree.
+    pub async fn trio() -> Self {
+        Self::of(2, 3).await
+    }
+
+    async fn of(replicas: usize, sentinels: usize) -> Self {
         let options = || RedisServer::options().config("repl-diskless-sync-delay", "0");
         let primary = options().start().await;
         let port = primary.port().to_string();
-        let replica = options().config("replicaof", &format!("127.0.0.1 {port}")).start().await;
-        // A sentinel asks its primary for replicas at the start, and then only every ten seconds.
-        until("the primary has its replica", async || follows(&replica, &primary).await).await;
-
-        let sentinel = RedisServer::options()
-            .sentinel()
-            .config("sentinel monitor", &format!("{NAME} 127.0.0.1 {port} 1"))
-            .config("sentinel down-after-milliseconds", &format!("{NAME} 500"))
-            .config("sentinel failover-timeout", &format!("{NAME} 5000"))
-            .start()
-            .await;
-        let group = Self { servers: [primary, replica], sentinel };
+        let mut servers = vec![primary];
+        for _ in 0..replicas {
+            let replica = options().config("replicaof", &format!("127.0.0.1 {port}")).start().await;
+            // A sentinel asks its primary for replicas at the start, and then only every ten seconds.
+            until("the primary has its replica", async || follows(&replica, &servers[0]).await).await;
+            servers.push(replica);
+        }
+        let quorum = sentinels / 2 + 1;
+        let mut group = Self { servers, sentinels: Vec::new() };
+        for _ in 0..sentinels {
+            let sentinel = RedisServer::options()
+                .sentinel()
+                .config("sentinel monitor", &format!("{NAME} 127.0.0.1 {port} {quorum}"))
+                .config("sentinel down-after-milliseconds", &format!("{NAME} 500"))
+                .config("sentinel failover-timeout", &format!("{NAME} 5000"))
+                .start()
+                .await;
+            group.sentinels.push(sentinel);
+        }
         group.in_step().await;
+        for sentinel in &group.sentinels {
+            until("the sentinels know each other", async || {
+                sentinel
+                    .try_ask::<String>(&["SENTINEL", "CKQUORUM", NAME])
+                    .await
+                    .is_ok_and(|said| said.starts_with("OK"))
+            })
+            .await;
+        }
         group
     }
 
-    /// The sentinel's address.
+    /// The address of one sentinel.
     pub fn url(&self) -> String {
-        self.sentinel.url()
+        self.sentinels[0].url()
     }
 
-    /// The name under which the sentinel watches the primary.
+    /// The addresses of all sentinels.
+    pub fn urls(&self) -> Vec<String> {
+        self.sentinels.iter().map(RedisServer::url).collect()
+    }
+
+    /// The name under which the sentinels watch the primary.
     pub fn name(&self) -> &'static str {
         NAME
     }
 
-    /// The server that the sentinel calls the primary.
-    pub async fn primary(&mut self) -> &mut RedisServer {
-        let port = self.primary_port().await;
-        let primary = self.servers.iter_mut().find(|server| server.port() == port);
-        primary.expect("the sentinel watches one of ours")
+    /// All servers, in no order.
+    pub fn servers(&self) -> &[RedisServer] {
+        &self.servers
     }
 
-    /// Makes the replica the primary, and returns once it is. The sentinel lets the old one follow about eight seconds later;
+    /// The server that the sentinels call the primary.
+    pub async fn primary(&mut self) -> &mut RedisServer {
+        let port = self.primary_port().await;
+        self.server(port)
+    }
+
+    /// The server that listens there.
+    pub fn server(&mut self, port: u16) -> &mut RedisServer {
+        let server = self.servers.iter_mut().find(|server| server.port() == port);
+        server.expect("the sentinels watch ours")
+    }
+
+    /// Makes a replica the primary, and returns once it is. The sentinel lets the old one follow about eight seconds later;
     /// `in_step` waits for that.
     pub async fn failover(&self) {
         let before = self.primary_port().await;
         until("the sentinel starts a failover", async || {
-            self.sentinel.try_ask::<Value>(&["SENTINEL", "FAILOVER", NAME]).await.is_ok()
+            self.sentinels[0].try_ask::<Value>(&["SENTINEL", "FAILOVER", NAME]).await.is_ok()
         })
         .await;
-        until("the sentinel names the other server", async || self.primary_port().await != before).await;
+        self.primary_is_another(before).await;
     }
 
-    /// Waits until one server is the primary and the other has all its data.
+    /// Waits until all sentinels name another primary than the one that listened there, and it takes writes.
+    pub async fn primary_is_another(&self, than: u16) {
+        for sentinel in &self.sentinels {
+            until("the sentinels name another server", async || {
+                named_by(sentinel).await.is_some_and(|port| port != than)
+            })
+            .await;
+        }
+        let port = self.primary_port().await;
+        let primary = self.servers.iter().find(|server| server.port() == port);
+        let primary = primary.expect("the sentinels watch ours");
+        until("it is the primary", async || {
+            let info = primary.try_ask::<String>(&["INFO", "replication"]).await.unwrap_or_default();
+            field(&info, "role") == Some("master")
+        })
+        .await;
+    }
+
+    /// Waits until one server is the primary and all others that run have all its data.
     pub async fn in_step(&self) {
-        until("the replica is in step", async || {
+        until("the replicas are in step", async || {
             let primary = self.primary_port().await;
-            let (first, second) = (&self.servers[0], &self.servers[1]);
-            let in_step = if first.port() == primary {
-                follows(second, first).await
-            } else {
-                follows(first, second).await
+            let Some(first) = self.servers.iter().find(|server| server.port() == primary) else {
+                return false;
             };
-            let known: Vec<Value> = self.sentinel.ask(&["SENTINEL", "REPLICAS", NAME]).await;
-            in_step && !known.is_empty()
+            for other in self.servers.iter().filter(|server| server.port() != primary) {
+                if !follows(other, first).await {
+                    return false;
+                }
+            }
+            let known: Vec<Value> = self.sentinels[0].ask(&["SENTINEL", "REPLICAS", NAME]).await;
+            known.len() + 1 >= self.servers.len()
         })
         .await;
     }
 
-    /// The port of the server that the sentinel calls the primary; after the primary was killed it changes by itself.
+    /// The port of the server that the first sentinel calls the primary; after the primary was killed it changes by itself.
     pub async fn primary_port(&self) -> u16 {
-        until_some("the sentinel names a primary", async || {
-            let address: Option<(String, u16)> =
-                self.sentinel.ask(&["SENTINEL", "GET-MASTER-ADDR-BY-NAME", NAME]).await;
-            Some(address?.1)
-        })
-        .await
+        until_some("the sentinel names a primary", async || named_by(&self.sentinels[0]).await).await
     }
 }
 
-async fn follows(replica: &RedisServer, primary: &RedisServer) -> bool {
-    let replica = replica.try_ask::<String>(&["INFO", "replication"]).await.unwrap_or_default();
+async fn named_by(sentinel: &RedisServer) -> Option<u16> {
+    let address: Option<(String, u16)> =
+        sentinel.try_ask(&["SENTINEL", "GET-MASTER-ADDR-BY-NAME", NAME]).await.ok()?;
+    Some(address?.1)
+}
+
+/// Whether the one is a replica of the other, and has all the data that it had when this began.
+pub(crate) async fn follows(replica: &RedisServer, primary: &RedisServer) -> bool {
     let primary = primary.try_ask::<String>(&["INFO", "replication"]).await.unwrap_or_default();
-    let offset = field(&primary, "master_repl_offset");
+    let replica = replica.try_ask::<String>(&["INFO", "replication"]).await.unwrap_or_default();
+    let number = |info: &str, name| field(info, name).and_then(|offset| offset.parse::<u64>().ok());
+    let (has, is) = (number(&replica, "slave_repl_offset"), number(&primary, "master_repl_offset"));
     field(&primary, "role") == Some("master")
         && field(&replica, "master_link_status") == Some("up")
-        && field(&replica, "slave_repl_offset") == offset
+        && is.is_some()
+        && has >= is
 }
 
 fn field<'a>(info: &'a str, name: &str) -> Option<&'a str> {

@@ -26,7 +26,7 @@ pub(crate) struct Ready {
 }
 
 impl Enqueue {
-    /// For the engine: tries until Redis has answered, however long it is away.
+    /// For the engine: tries until Redis has taken it, however long it is away or full.
     #[doc(hidden)]
     pub async fn insist(self) -> Result<Receipt, Error> {
         let spec = loop {
@@ -166,9 +166,9 @@ impl IntoFuture for Enqueue {
     }
 }
 
-/// Waits before a call that Redis has not answered is made again; any other error is handed on.
+/// Waits before a call that Redis has not answered, or had no memory for, is made again; any other error is handed on.
 async fn insist_after(error: Error) -> Result<(), Error> {
-    if !error.is_connection() {
+    if !error.is_temporary() {
         return Err(error);
     }
     tracing::warn!(%error, "job is not enqueued yet; it is tried again");

@@ -88,7 +88,7 @@ async fn watch(
     loop {
         match inner.client.let_events_cancel(&inner.queue, &inner.id, cancels, since).await {
             Ok(found) => return Ok(found),
-            Err(error) if error.is_connection() => {
+            Err(error) if error.is_temporary() => {
                 tracing::warn!(run.id = %inner.id, %error, "a run's waits could not be kept; it is tried again");
                 tokio::time::sleep(AGAIN).await;
             }

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use ergate_shared::{JobId, WorkerId};
+use ergate_shared::{JobId, WorkerId, safety::Safety};
 
 use super::QueueLoop;
 use crate::{context::Reason, turn};
@@ -19,26 +19,37 @@ impl QueueLoop {
     /// Compares what Redis says this worker holds with what it knows; false if Redis could not be asked.
     pub(super) async fn check_holdings(&mut self) -> bool {
         let Some(worker) = self.seat.worker() else { return true };
+        if !Safety::CountCheck.is_on() {
+            self.uncertain = false;
+            return true;
+        }
         let redis = self.client.redis().clone();
-        let checked = async {
-            let held = turn::holdings(&redis, &self.seat, &worker).await?;
-            let held: HashMap<JobId, Arc<str>> = held.into_iter().collect();
-            let unknown: Vec<JobId> =
-                held.iter().filter(|(id, token)| !self.knows(id, token)).map(|(id, _)| id.clone()).collect();
-            let records = if unknown.is_empty() {
-                Vec::new()
-            } else {
-                turn::records(&redis, &self.seat, &unknown).await?
-            };
-            Ok::<_, ergate_client::Error>((held, records))
-        };
-        let (held, records) = match checked.await {
-            Ok(found) => found,
+        let seat = Arc::clone(&self.seat);
+        let held = match self.answer(turn::holdings(&redis, &seat, &worker)).await {
+            Ok(held) => held.into_iter().collect::<HashMap<JobId, Arc<str>>>(),
             Err(error) => {
                 self.failed(&error);
                 return false;
             }
         };
+        let unknown: Vec<JobId> =
+            held.iter().filter(|(id, token)| !self.knows(id, token)).map(|(id, _)| id.clone()).collect();
+        let records = if unknown.is_empty() {
+            Vec::new()
+        } else {
+            match self.answer(turn::records(&redis, &seat, &unknown)).await {
+                Ok(records) => records,
+                Err(error) => {
+                    self.failed(&error);
+                    return false;
+                }
+            }
+        };
+        if self.seat.worker().as_ref() != Some(&worker) {
+            // Given up meanwhile: nothing of it is held any more.
+            self.uncertain = false;
+            return true;
+        }
         self.uncertain = false;
         self.answered();
         for context in self.running.values() {

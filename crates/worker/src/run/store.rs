@@ -160,7 +160,7 @@ impl LeasedRun {
         loop {
             match inner.client.register_wait(event, &reference, condition, *since, *due).await {
                 Ok(found) => return Ok(found),
-                Err(error) if error.is_connection() => {
+                Err(error) if error.is_temporary() => {
                     tracing::warn!(run.id = %inner.id, %error, "wait could not be registered; it is tried again");
                     pause.wait().await;
                 }

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use ergate_client::{Client, Limit, WorkerProcess};
+use ergate_client::{Client, WorkerProcess};
 use ergate_shared::{QueueName, function::QUEUE_PREFIX};
 use tokio::sync::{Notify, watch};
 use tokio_util::task::TaskTracker;
@@ -17,6 +17,7 @@ use crate::{
     Error, courier, declare,
     heartbeat::{self, Heart},
     identity::{Seat, Signal},
+    limits,
     pool::Pool,
     queue_loop::{Parts, QueueLoop},
     route::Routes,
@@ -25,9 +26,6 @@ use crate::{
     upkeep::Upkeep,
     waiter::{self, Bed},
 };
-
-/// How soon limits that Redis could not take are set again.
-const LIMITS_AGAIN: Duration = Duration::from_millis(500);
 
 impl<S: Send + Sync + 'static> Worker<S> {
     fn check(&mut self) -> Result<Vec<QueueName>, Error> {
@@ -81,10 +79,10 @@ impl<S: Send + Sync + 'static> Worker<S> {
         metrics.watch(&self.client);
 
         let mut stop = std::pin::pin!(stop);
-        tokio::select! {
-            set = set_limits(&self.client, &self.limits) => set?,
+        let limited = tokio::select! {
+            limited = limits::set(&self.client, &self.limits) => limited?,
             () = &mut stop => return Ok(()),
-        }
+        };
         let declared = tokio::select! {
             declared = declare::declare(&self.client, &self.specs) => declared,
             () = &mut stop => return Ok(()),
@@ -160,6 +158,10 @@ impl<S: Send + Sync + 'static> Worker<S> {
             poke_ticker,
         );
         helpers.spawn(end.clone().run_until_cancelled_owned(ticker.run()));
+        if !self.limits.is_empty() {
+            let limits = limits::keep(self.client.clone(), std::mem::take(&mut self.limits), limited);
+            helpers.spawn(end.clone().run_until_cancelled_owned(limits));
+        }
         if !self.specs.is_empty() {
             let (client, specs) = (self.client.clone(), std::mem::take(&mut self.specs));
             helpers.spawn(
@@ -227,21 +229,6 @@ impl<S: Send + Sync + 'static> Worker<S> {
         forget_process(&self.client, &process).await;
         Ok(())
     }
-}
-
-/// Tries until Redis has taken all limits: a job that started without them could not be undone.
-async fn set_limits(client: &Client, limits: &[(String, Limit)]) -> Result<(), Error> {
-    for (queue, limit) in limits {
-        let queue = client.queue(queue)?;
-        while let Err(error) = queue.set_limit(limit).await {
-            if !error.is_connection() {
-                return Err(error.into());
-            }
-            tracing::warn!(queue = %queue.name(), %error, "limits are not set yet; trying again");
-            tokio::time::sleep(LIMITS_AGAIN).await;
-        }
-    }
-    Ok(())
 }
 
 /// Takes the process out of the list of workers, so that one that ended in order is not taken for one that fell silent.

@@ -3,21 +3,45 @@
 //!
 //! A short run with a fixed seed is part of every test run; `script/chaos` makes it long by `ERGATE_CHAOS_MEETINGS`.
 
-use std::{collections::BTreeMap, fs, process::Command};
+use std::{
+    collections::BTreeMap,
+    fs,
+    process::Command,
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
 
 use ergate::{
-    JobState,
+    Client, JobState, Retention,
     run::{Op, Resolution},
 };
 use serde_json::json;
+use tokio::task::JoinSet;
 
-use super::*;
+use crate::support::{Process, RedisServer, until_some};
 
 /// Meetings under way at once.
 const AT_ONCE: u64 = 16;
 /// The most between the two events, in µs: on an idle machine the wait is registered some ms after the first.
 const MOST_BETWEEN_US: u64 = 8_000;
 const KILL_EVERY: Duration = Duration::from_millis(400);
+
+/// A small generator, so that a seed replays a run (SplitMix64, Steele et al., OOPSLA 2014).
+struct Chance(u64);
+
+impl Chance {
+    fn below(&mut self, limit: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        (mixed ^ (mixed >> 31)) % limit
+    }
+}
+
+fn setting(name: &str, default: u64) -> u64 {
+    std::env::var(name).ok().and_then(|value| value.parse().ok()).unwrap_or(default)
+}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_event_meets_the_run_that_begins_to_wait_for_it() {

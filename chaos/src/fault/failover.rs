@@ -1,0 +1,126 @@
+//! What happens to servers that others can stand in for.
+//!
+//! Replication is asynchronous: a master that is killed may have acknowledged what no replica has. So there are two sorts. In a
+//! *quiet* failover writes are paused until the replicas have everything, and nothing may be lost. In any other, what was
+//! acknowledged in the last second before it may be, and is counted.
+
+use std::time::Duration;
+
+use ergate::QueueName;
+use ergate_rig::{RedisCluster, RedisSentinel, RedisServer};
+use ergate_shared::key::QueueKey;
+use fastrand::Rng;
+
+use super::Fault;
+use crate::{diary::Did, ledger::now_ns, stage::Stage};
+
+/// A second before a master was killed, its replicas had everything; in ns.
+const LAG: u64 = 1_000_000_000;
+/// Until then a pause of writes is over in any case, in ms.
+const PAUSE: &str = "10000";
+
+/// The primary is killed once its replicas have everything; Sentinel makes one of them the primary.
+pub const SENTINEL_QUIET: Fault<RedisSentinel> = Fault {
+    name: "primary killed, replicas in step",
+    strike: |stage, _| Box::pin(kill_primary(stage, true)),
+};
+
+/// The primary is killed under load.
+pub const SENTINEL_KILL: Fault<RedisSentinel> =
+    Fault { name: "primary killed", strike: |stage, _| Box::pin(kill_primary(stage, false)) };
+
+/// `SENTINEL FAILOVER` under load.
+pub const SENTINEL_ORDERED: Fault<RedisSentinel> =
+    Fault { name: "failover ordered", strike: |stage, _| Box::pin(order_failover(stage)) };
+
+/// The master of a queue is killed once its replica has everything; the replica takes over.
+pub const CLUSTER_QUIET: Fault<RedisCluster> = Fault {
+    name: "master killed, replica in step",
+    strike: |stage, chance| Box::pin(kill_master(stage, chance, true)),
+};
+
+/// The master of a queue is killed under load.
+pub const CLUSTER_KILL: Fault<RedisCluster> =
+    Fault { name: "master killed", strike: |stage, chance| Box::pin(kill_master(stage, chance, false)) };
+
+/// The slot of a queue moves to another master, key by key, under load: MOVED, ASK and TRYAGAIN.
+pub const CLUSTER_MIGRATE: Fault<RedisCluster> =
+    Fault { name: "slot migrated", strike: |stage, chance| Box::pin(migrate(stage, chance)) };
+
+async fn pause_writes(server: &RedisServer) {
+    server.ask::<()>(&["CLIENT", "PAUSE", PAUSE, "WRITE"]).await;
+}
+
+async fn kill_primary(stage: &mut Stage<RedisSentinel>, quiet: bool) -> anyhow::Result<()> {
+    stage.ground.in_step().await;
+    let since = now_ns();
+    let primary = stage.ground.primary().await;
+    let port = primary.port();
+    if quiet {
+        pause_writes(primary).await;
+        stage.ground.in_step().await;
+    }
+    stage.ground.server(port).kill();
+    stage.ground.primary_is_another(port).await;
+    note(stage, since, quiet);
+    // It comes back with nothing, is told whom to follow, and gets everything from there.
+    stage.ground.server(port).restart().await;
+    Ok(())
+}
+
+async fn order_failover(stage: &mut Stage<RedisSentinel>) -> anyhow::Result<()> {
+    stage.ground.in_step().await;
+    let since = now_ns();
+    stage.ground.failover().await;
+    let port = stage.ground.primary_port().await;
+    note(stage, since, false);
+    // Until the old primary follows, clients that have a connection to it write what is going to be thrown away.
+    let followed = now_ns();
+    stage.ground.in_step().await;
+    anyhow::ensure!(stage.ground.primary_port().await == port, "there was another failover");
+    stage.diary.note_since(followed, Did::Lost);
+    Ok(())
+}
+
+fn note<G>(stage: &mut Stage<G>, since: u64, quiet: bool) {
+    stage.diary.note_since(since, Did::Outage);
+    if !quiet {
+        stage.diary.note_since(since.saturating_sub(LAG), Did::Lost);
+    }
+}
+
+/// A key in the slot of one of the stage's queues.
+fn some_key(stage: &Stage<RedisCluster>, chance: &mut Rng) -> anyhow::Result<String> {
+    let queues = stage.queues();
+    let queue: QueueName = queues[chance.usize(..queues.len())].parse()?;
+    Ok(stage.client.keys(&queue).get(QueueKey::jobs).to_owned())
+}
+
+async fn kill_master(stage: &mut Stage<RedisCluster>, chance: &mut Rng, quiet: bool) -> anyhow::Result<()> {
+    let key = some_key(stage, chance)?;
+    stage.ground.in_step().await;
+    let place = stage.ground.serves(&key).await;
+    let since = now_ns();
+    if quiet {
+        pause_writes(&stage.ground.nodes()[place]).await;
+        stage.ground.in_step().await;
+    }
+    stage.ground.node(place).kill();
+    stage.ground.taken_over(place).await;
+    note(stage, since, quiet);
+    stage.ground.node(place).restart().await;
+    Ok(())
+}
+
+async fn migrate(stage: &mut Stage<RedisCluster>, chance: &mut Rng) -> anyhow::Result<()> {
+    let key = some_key(stage, chance)?;
+    let from = stage.ground.serves(&key).await;
+    let others: Vec<usize> =
+        stage.ground.masters().await.into_iter().filter(|master| *master != from).collect();
+    let to = others[chance.usize(..others.len())];
+    let since = now_ns();
+    stage.ground.migrate(&key, to).await;
+    stage.diary.note_since(since, Did::Outage);
+    tokio::time::sleep(Duration::from_millis(chance.u64(0..300))).await;
+    Ok(())
+}

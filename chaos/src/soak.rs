@@ -1,0 +1,300 @@
+//! A soak: hours at half of what this machine can do, with a rolling deploy now and then, and a sample each minute.
+//!
+//! The ledgers are read as they grow and files that are read are removed, so that a soak of a night needs no more room than one
+//! of an hour. Queues keep what they keep by default: what is looked for is growth.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail, ensure};
+use ergate::Retention;
+use ergate_rig::RedisServer;
+use serde::Serialize;
+use tokio::time::sleep;
+
+use crate::{
+    play::insist,
+    stage::{Plan, Stage},
+    stalls::Stalls,
+};
+
+mod account;
+mod picture;
+
+use account::Account;
+pub use picture::svg;
+
+const DEPLOY_EVERY_MINUTES: u64 = 10;
+const MINUTE: Duration = Duration::from_secs(60);
+/// How many jobs are sent at once to see how many are done in a second.
+const BURST: f64 = 2000.0;
+const TRIAL: Duration = Duration::from_secs(15);
+/// Jobs begin so soon after they were acknowledged (p99 of a minute), unless the machine itself stands still.
+const LATE_MS: f64 = 250.0;
+
+/// What is looked at of a sample.
+type Bytes = fn(&Sample) -> u64;
+
+/// What a soak came to.
+#[derive(Debug, Clone, Serialize)]
+pub struct Soak {
+    /// What decided what was sent.
+    pub seed: u64,
+    /// The most jobs a second that began in time; an order counts as four.
+    pub capacity: f64,
+    /// Jobs a second that were sent.
+    pub rate: f64,
+    /// A sample each minute.
+    pub samples: Vec<Sample>,
+    /// What was acknowledged.
+    pub acknowledged: u64,
+    /// What does not hold.
+    pub breaches: Vec<String>,
+}
+
+/// One minute.
+#[derive(Debug, Clone, Serialize)]
+pub struct Sample {
+    /// Its number.
+    pub minute: u64,
+    /// Bytes Redis uses.
+    pub redis: u64,
+    /// Of these, for events, which are kept for days by age and number.
+    pub events: u64,
+    /// Bytes of memory of the largest worker.
+    pub worker: u64,
+    /// From acknowledged to begun, of jobs that are not delayed or limited: the 99th percentile, in ms.
+    pub late_p99_ms: f64,
+    /// The longest the machine stood still in this minute, in ms.
+    pub stall_ms: u64,
+    /// Jobs and events acknowledged.
+    pub acknowledged: u64,
+    /// Whether a deploy was under way.
+    pub deploy: bool,
+}
+
+/// Soaks for `minutes`, telling each sample as it comes.
+///
+/// # Errors
+/// If the stage breaks.
+pub async fn soak(minutes: u64, seed: u64, mut tell: impl FnMut(&Sample)) -> anyhow::Result<Soak> {
+    let options = RedisServer::options().config("appendonly", "yes").config("appendfsync", "everysec");
+    let plan = Plan {
+        slots: 20,
+        over: MINUTE,
+        lease: Duration::from_secs(15),
+        deadline: Duration::from_secs(5),
+        ..Plan::default()
+    };
+    let mut stage = Stage::open(options.start().await, plan, seed).await?;
+    keep_a_minute(&stage).await?;
+    let mut account = Account::default();
+    let capacity = capacity(&mut stage, &mut account, seed).await?;
+    let rate = capacity / 2.0;
+    load(&mut stage.plan, rate, MINUTE);
+
+    let (mut samples, mut breaches) = (Vec::new(), Vec::new());
+    for minute in 1..=minutes {
+        let (begun, stalls) = (Instant::now(), Stalls::watch());
+        let mut producer = stage.producer_of(&format!("m{minute}"), seed + minute)?;
+        let deploy = minute % DEPLOY_EVERY_MINUTES == 0;
+        if deploy {
+            deploy_all(&mut stage).await?;
+        }
+        let status = producer.process.exited_within(3 * MINUTE).await;
+        ensure!(status.success(), "a producer gave up: {}", producer.process.output());
+        sleep(MINUTE.saturating_sub(begun.elapsed())).await;
+        stage.leaving.retain_mut(|worker| worker.process.ended().is_none());
+
+        let found = account.read(&stage)?;
+        breaches.extend(found.breaches);
+        let sample = Sample {
+            minute,
+            redis: number(&stage.ground, &["INFO", "memory"], "used_memory:").await?,
+            events: event_bytes(&stage.ground).await?,
+            worker: stage
+                .workers
+                .iter()
+                .filter_map(|worker| resident(worker.process.id()))
+                .max()
+                .unwrap_or(0),
+            late_p99_ms: found.late_p99_ms,
+            stall_ms: stalls.worst().as_millis() as u64,
+            acknowledged: found.acknowledged,
+            deploy,
+        };
+        tell(&sample);
+        samples.push(sample);
+        if let Some(place) =
+            (0..stage.workers.len()).find(|place| stage.workers[*place].process.ended().is_some())
+        {
+            bail!(
+                "worker {} ended by itself: {}",
+                stage.workers[place].name,
+                stage.workers[place].process.output()
+            );
+        }
+    }
+    sleep(Duration::from_secs(30)).await;
+    breaches.extend(account.read(&stage)?.breaches);
+    breaches.extend(account.still_open());
+    breaches.extend(judge(&samples));
+    let acknowledged = account.acknowledged();
+    Ok(Soak { seed, capacity, rate, samples, acknowledged, breaches })
+}
+
+/// What has ended is kept for a minute: long enough to be counted, short enough that a soak of an hour sees it come and go.
+async fn keep_a_minute(stage: &Stage<RedisServer>) -> anyhow::Result<()> {
+    let keep = Retention { completed_for: Some(MINUTE), ..Retention::default() };
+    for queue in stage.queues() {
+        let queue = stage.client.queue(&queue)?;
+        insist(async || queue.set_retention(keep).await).await?;
+    }
+    Ok(())
+}
+
+/// The most jobs a second that begin in time. From as many as are done when many are sent at once, which large batches make easy,
+/// it goes down until a trial keeps up.
+async fn capacity(stage: &mut Stage<RedisServer>, account: &mut Account, seed: u64) -> anyhow::Result<f64> {
+    load(&mut stage.plan, BURST, Duration::from_secs(1));
+    let begun = Instant::now();
+    stage.plan.over = Duration::from_millis(1);
+    send(stage, "burst", seed).await?;
+    until_done(stage).await?;
+    let mut rate = BURST / begun.elapsed().as_secs_f64();
+    for trial in 0..10 {
+        account.read(stage)?;
+        load(&mut stage.plan, rate, TRIAL);
+        send(stage, &format!("trial{trial}"), seed + trial).await?;
+        until_done(stage).await?;
+        if account.read(stage)?.late_p99_ms < LATE_MS {
+            return Ok(rate);
+        }
+        rate *= 0.7;
+    }
+    bail!("jobs begin late even at {rate:.0} a second: this machine has no time for a soak")
+}
+
+/// Sets what is sent within `over` at so many jobs a second. An order counts as four: three runs, and the steps and events.
+fn load(plan: &mut Plan, rate: f64, over: Duration) {
+    let all = rate * over.as_secs_f64();
+    plan.orders = (all / 20.0) as usize;
+    plan.jobs = (all as usize).saturating_sub(4 * plan.orders);
+    plan.over = over;
+}
+
+async fn send(stage: &mut Stage<RedisServer>, name: &str, seed: u64) -> anyhow::Result<()> {
+    let mut producer = stage.producer_of(name, seed)?;
+    let status = producer.process.exited_within(5 * MINUTE).await;
+    ensure!(status.success(), "a producer gave up: {}", producer.process.output());
+    Ok(())
+}
+
+/// Waits until nothing but the next tick is under way.
+async fn until_done(stage: &Stage<RedisServer>) -> anyhow::Result<()> {
+    for _ in 0..6000 {
+        let mut left = 0;
+        for queue in stage.queues() {
+            let stats = stage.client.queue(&queue)?.stats().await?;
+            left += stats.ready + stats.leased + stats.scheduled;
+        }
+        if left <= 1 {
+            return Ok(());
+        }
+        sleep(Duration::from_millis(100)).await;
+    }
+    bail!("a burst of jobs was not done within ten minutes")
+}
+
+async fn deploy_all(stage: &mut Stage<RedisServer>) -> anyhow::Result<()> {
+    // One release after another, and both know the same: what counts here is that processes come and go.
+    for place in 0..stage.workers.len() {
+        stage.relieve(place)?;
+        sleep(Duration::from_secs(3)).await;
+    }
+    Ok(())
+}
+
+async fn number(server: &RedisServer, words: &[&str], line: &str) -> anyhow::Result<u64> {
+    let text: String = server.try_ask(words).await?;
+    let found = text.lines().find_map(|it| it.strip_prefix(line)?.trim().parse().ok());
+    found.with_context(|| format!("{words:?} tells no {line}"))
+}
+
+/// What the keys of events take.
+async fn event_bytes(server: &RedisServer) -> anyhow::Result<u64> {
+    let keys: Vec<String> = server.try_ask(&["KEYS", "ergate:{event*"]).await?;
+    let mut sum = 0;
+    for key in keys {
+        sum += server.try_ask::<Option<u64>>(&["MEMORY", "USAGE", &key, "SAMPLES", "50"]).await?.unwrap_or(0);
+    }
+    Ok(sum)
+}
+
+/// The memory of a process, as the system counts it.
+fn resident(process: u32) -> Option<u64> {
+    let text = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    Some(line.trim().trim_end_matches(" kB").trim().parse::<u64>().ok()? * 1024)
+}
+
+/// Memory is flat: what Redis has beside events, and what the largest worker has, are in the last third what they were in the
+/// middle third, but for 5 % and 2 MiB. Jobs begin in time: at most 250 ms, or thrice as long as the machine stood still.
+fn judge(samples: &[Sample]) -> Vec<String> {
+    let mut breaches = Vec::new();
+    let third = samples.len() / 3;
+    let median = |part: &[Sample], of: Bytes| {
+        let mut all: Vec<u64> = part.iter().map(of).collect();
+        all.sort_unstable();
+        all.get(all.len() / 2).copied().unwrap_or(0)
+    };
+    let redis: Bytes = |sample| sample.redis.saturating_sub(sample.events);
+    let worker: Bytes = |sample| sample.worker;
+    for (name, of) in [("redis beside events", redis), ("the largest worker", worker)] {
+        let (middle, last) = (median(&samples[third..2 * third], of), median(&samples[2 * third..], of));
+        if third > 0 && last > middle + middle / 20 + (2 << 20) {
+            breaches.push(format!("{name} has grown from {middle} to {last} bytes"));
+        }
+    }
+    for sample in samples {
+        let most = LATE_MS.max(3.0 * sample.stall_ms as f64);
+        if sample.late_p99_ms > most {
+            breaches.push(format!(
+                "minute {}: jobs began {:.0} ms late (p99), the machine stood still for {} ms at most",
+                sample.minute, sample.late_p99_ms, sample.stall_ms
+            ));
+        }
+    }
+    breaches
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample(minute: u64, worker: u64, late_p99_ms: f64) -> Sample {
+        Sample {
+            minute,
+            redis: 10 << 20,
+            events: 0,
+            worker,
+            late_p99_ms,
+            stall_ms: 20,
+            acknowledged: 0,
+            deploy: false,
+        }
+    }
+
+    #[test]
+    fn memory_that_grows_is_told_and_memory_that_wavers_is_not() {
+        let grows: Vec<_> = (0..30).map(|minute| sample(minute, (20 << 20) + (minute << 20), 5.0)).collect();
+        let wavers: Vec<_> =
+            (0..30).map(|minute| sample(minute, (20 << 20) + ((minute % 2) << 20), 5.0)).collect();
+
+        assert_eq!((judge(&grows).len(), judge(&wavers).len()), (1, 0));
+    }
+
+    #[test]
+    fn a_minute_in_which_jobs_began_late_is_told() {
+        assert_eq!(judge(&[sample(1, 1, 5.0), sample(2, 1, 300.0)]).len(), 1);
+    }
+}
