@@ -261,7 +261,7 @@ impl Errands {
         let rerun = self.direct.run("trip", rerun.id().as_str())?;
         ensure!(rerun.result::<u64>(PATIENCE).await? == number, "so does the same trip from home on");
         let trips = self.client.runs(RunFilter::default().function("trip".parse()?));
-        insist(async || trips.page(None, 5).await).await?;
+        insist(async || trips.page(None, 50).await).await?;
         for (what, times) in [
             (format!("pack {trip}"), 1),
             (format!("look {number}"), 1),

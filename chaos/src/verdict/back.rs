@@ -19,6 +19,11 @@ fn after_outages(evidence: &Evidence, finds: &mut Finds) {
     for deed in evidence.diary.of(|did| *did == Did::Outage) {
         let next = evidence.attempts.iter().map(|attempt| attempt.from).find(|from| *from > deed.until_ns);
         let Some(next) = next else { continue };
+        // The next outage came before work could go on.
+        let mut others = evidence.diary.of(|did| *did == Did::Outage);
+        if others.any(|other| other.until_ns > deed.until_ns && other.ns < next) {
+            continue;
+        }
         longest = longest.max(Some(Duration::from_nanos(next - deed.until_ns)));
     }
     note(evidence, finds, "redis was back", longest, AFTER_REDIS);

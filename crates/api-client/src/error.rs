@@ -228,7 +228,10 @@ pub(crate) fn breaks_connection(error: &RedisError) -> bool {
                     | ServerErrorKind::TryAgain
                     | ServerErrorKind::Moved
                     | ServerErrorKind::Ask
-            ) | ErrorKind::ClusterConnectionNotFound
+            )
+                // A reply that ends in its middle: nothing after it on that connection is in step.
+                | ErrorKind::Parse
+                | ErrorKind::ClusterConnectionNotFound
                 | ErrorKind::MasterNameNotFoundBySentinel
         )
         || error.code().is_some_and(|code| WORDS.contains(&code))
@@ -239,6 +242,13 @@ mod tests {
     use redis::{Value, parse_redis_value};
 
     use super::*;
+
+    #[test]
+    fn a_reply_that_was_cut_short_is_a_matter_of_the_connection() {
+        let source = parse_redis_value(b"*2\r\n$5\r\nab").unwrap_err();
+
+        assert!(Error::Redis { what: "job/enqueue", source }.is_connection());
+    }
 
     #[test]
     fn what_a_cluster_says_while_slots_move_is_a_matter_of_the_connection() {

@@ -102,8 +102,12 @@ impl Limits {
 
     /// Whether a job with this key may claim a start now, as far as this key is concerned.
     pub(super) fn owes(&self, key: &Key, running: u64, now: u64) -> bool {
-        self.blocked_until(key, now) == Some(now)
-            && self.limit(key).concurrency.is_none_or(|most| running < most)
+        self.blocked_until(key, now) == Some(now) && self.has_place(key, running)
+    }
+
+    /// Whether fewer jobs with this key run than may at once.
+    pub(super) fn has_place(&self, key: &Key, running: u64) -> bool {
+        self.limit(key).concurrency.is_none_or(|most| running < most)
     }
 
     /// When its paces let a job with this key start for sure; `None` if it is paused.

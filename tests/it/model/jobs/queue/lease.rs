@@ -164,7 +164,9 @@ impl Queue {
     /// When a job that waits for nothing but the pace of its only key may start for sure, if there is one.
     pub(in crate::model::jobs) fn opens_at(&self, now: u64) -> Option<u64> {
         let waits = |job: &Job| match (&job.state, job.keys.first()) {
-            (State::Ready(_), Some(key)) if job.keys.len() == 1 => {
+            (State::Ready(_), Some(key))
+                if job.keys.len() == 1 && self.limits.has_place(key, self.running(key)) =>
+            {
                 self.limits.blocked_until(key, now).filter(|at| *at > now)
             }
             _ => None,
