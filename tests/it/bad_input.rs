@@ -506,7 +506,7 @@ async fn a_malformed_record_is_a_dead_letter_with_its_bytes_and_the_others_run()
         assert_eq!(view.record_bytes, *record, "{id}");
     }
     worker.stop().await;
-    story.all_adds_up().await;
+    story.all_adds_up_but(&["tells no end of a job"]).await;
 }
 
 #[tokio::test]
@@ -547,7 +547,7 @@ async fn a_malformed_record_under_a_worker_that_died_is_taken_back() {
     let reaped = queue.reap("w", 3).await;
 
     assert_eq!(reaped, ("ok".to_owned(), 2, 0));
-    story.all_adds_up().await;
+    story.all_adds_up_but(&["the record of odd cannot be read"]).await;
 }
 
 #[tokio::test]
@@ -593,7 +593,7 @@ async fn counts_of_tries_that_make_no_sense_count_as_none() {
     assert!(listed.iter().all(|view| view.tries == Tries::default()));
     assert_eq!(reaped, ("ok".to_owned(), 1, 0));
     worker.stop().await;
-    story.all_adds_up().await;
+    story.all_adds_up_but(&[":tries: "]).await;
 }
 
 /// Leases one job without reading what came with it.
