@@ -28,7 +28,10 @@ impl RedisSentinel {
     }
 
     async fn of(replicas: usize, sentinels: usize) -> Self {
-        let options = || RedisServer::options().config("repl-diskless-sync-delay", "0");
+        // A primary that comes back empty and is chosen again, as a sentinel on a machine that stands still may do, would empty
+        // its replicas: Redis' own documentation asks for persistence here.
+        let options =
+            || RedisServer::options().config("repl-diskless-sync-delay", "0").config("appendonly", "yes");
         let primary = options().start().await;
         let port = primary.port().to_string();
         let mut servers = vec![primary];
