@@ -2,13 +2,13 @@
 
 use std::{
     fs,
-    io::Write as _,
+    io::{self, ErrorKind, Write as _},
     path::PathBuf,
     process::ExitCode,
     time::{Duration, Instant},
 };
 
-use anyhow::bail;
+use anyhow::{Context as _, bail};
 use clap::Parser;
 use ergate_chaos::{
     report::{self, Outcome},
@@ -44,9 +44,12 @@ struct Options {
     /// Writes the outcomes into this file as JSON.
     #[arg(long)]
     json: Option<PathBuf>,
-    /// Writes the outcomes into this file as Markdown.
+    /// Writes the outcomes into this file as Markdown, summed up by scenario.
     #[arg(long)]
     markdown: Option<PathBuf>,
+    /// Plays nothing, and reads the outcomes of earlier runs from this file; may be given several times.
+    #[arg(long, value_name = "JSON")]
+    from: Vec<PathBuf>,
 }
 
 #[tokio::main]
@@ -54,16 +57,17 @@ async fn main() -> anyhow::Result<ExitCode> {
     let options = Options::parse();
     let mut out = anstream::stdout();
     if options.list {
-        for scenario in scenario::all() {
-            let quick = if scenario.quick { "" } else { " (not in a quick run)" };
-            writeln!(out, "{:<26} {}{quick}", scenario.name, scenario.about)?;
-        }
-        return Ok(ExitCode::SUCCESS);
+        return match list(&mut out) {
+            // Who reads has seen enough.
+            Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error.into()),
+            _ => Ok(ExitCode::SUCCESS),
+        };
     }
     if let Some(lasts) = &options.soak {
         return soak(&options, lasts, &mut out);
     }
-    let outcomes = play(&options, &mut out).await?;
+    let outcomes =
+        if options.from.is_empty() { play(&options, &mut out).await? } else { read(&options.from)? };
     if let Some(file) = &options.json {
         fs::write(file, report::json(&outcomes)?)?;
     }
@@ -75,21 +79,30 @@ async fn main() -> anyhow::Result<ExitCode> {
     Ok(if broken == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
+fn list(out: &mut impl io::Write) -> io::Result<()> {
+    for scenario in scenario::all() {
+        let quick = if scenario.quick { "" } else { " (not in a quick run)" };
+        writeln!(out, "{:<26} {}{quick}", scenario.name, scenario.about)?;
+    }
+    Ok(())
+}
+
 /// A soak has a thread and a runtime of its own, as a play has.
-fn soak(options: &Options, lasts: &str, out: &mut (impl std::io::Write + Send)) -> anyhow::Result<ExitCode> {
+fn soak(options: &Options, lasts: &str, out: &mut (impl io::Write + Send)) -> anyhow::Result<ExitCode> {
     let lasts = ergate::duration::parse(lasts)?;
     let minutes = lasts.as_secs().div_ceil(60);
     let tell = |sample: &soak::Sample| {
         let _ = writeln!(
             out,
-            "minute {:>4}: redis {:.1} MiB ({:.1} for events), largest worker {:.1} MiB, p99 late {:.0} ms, stood still {} ms, {} \
-             acknowledged{}",
+            "minute {:>4}: redis {:.1} MiB ({:.1} for events), largest worker {:.1} MiB, p99 late {:.0} ms, stood still {} ms, \
+             {:.0} % stolen, {} acknowledged{}",
             sample.minute,
             sample.redis as f64 / f64::from(1 << 20),
             sample.events as f64 / f64::from(1 << 20),
             sample.worker as f64 / f64::from(1 << 20),
             sample.late_p99_ms,
             sample.stall_ms,
+            sample.stolen_percent,
             sample.acknowledged,
             if sample.deploy { ", deploy" } else { "" },
         );
@@ -122,8 +135,18 @@ fn soak(options: &Options, lasts: &str, out: &mut (impl std::io::Write + Send)) 
     Ok(if soaked.breaches.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
+fn read(files: &[PathBuf]) -> anyhow::Result<Vec<Outcome>> {
+    let mut outcomes = Vec::new();
+    for file in files {
+        let text = fs::read_to_string(file).with_context(|| format!("{} cannot be read", file.display()))?;
+        let read = report::from_json(&text);
+        outcomes.extend(read.with_context(|| format!("{} is no file that --json wrote", file.display()))?);
+    }
+    Ok(outcomes)
+}
+
 /// Some plays at a time, in the order of the list; round after round with the next seed, until the time is over.
-async fn play(options: &Options, out: &mut impl std::io::Write) -> anyhow::Result<Vec<Outcome>> {
+async fn play(options: &Options, out: &mut impl io::Write) -> anyhow::Result<Vec<Outcome>> {
     let chosen = choose(options)?;
     let once = options.quick || options.minutes == 0;
     let scale = if options.quick { Scale::Quick } else { Scale::Full };
@@ -162,7 +185,7 @@ fn choose(options: &Options) -> anyhow::Result<Vec<Scenario>> {
     Ok(all.into_iter().filter(wanted).collect())
 }
 
-fn tell(out: &mut impl std::io::Write, outcome: &Outcome) -> std::io::Result<()> {
+fn tell(out: &mut impl io::Write, outcome: &Outcome) -> io::Result<()> {
     writeln!(out, "{} {}", if outcome.holds() { "holds " } else { "BROKEN" }, outcome.line())?;
     for breach in &outcome.breaches {
         writeln!(out, "         {breach}")?;

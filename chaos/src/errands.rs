@@ -294,12 +294,13 @@ impl Errands {
 
     /// A second worker comes and goes, and one that never had a chance is reaped.
     async fn workers(&self) -> anyhow::Result<()> {
+        let second = Hand::hire(&self.client, &self.done);
+        let queue = self.direct.queue(QUEUE)?;
+        // Before the ghost comes, which would count for one of them.
+        self.until("there are two workers", async |_| Ok(queue.stats().await?.workers == 2)).await?;
         let keys = self.direct.keys(&QUEUE.parse::<QueueName>()?);
         let ghost = script::WORKER_JOIN.on(&keys).arg("").arg(WorkerId::generate().as_str()).number(1);
         self.direct.redis().run::<(u64, String)>(&ghost).await?;
-        let second = Hand::hire(&self.client, &self.done);
-        let queue = self.direct.queue(QUEUE)?;
-        self.until("there are two workers", async |_| Ok(queue.stats().await?.workers == 2)).await?;
         second.leave().await?;
         let entries = keys.get(ergate_shared::key::QueueKey::workers);
         let mut count = redis::cmd("ZCARD");

@@ -1,17 +1,17 @@
 //! What came out, for programs (JSON) and for people (Markdown).
 
-use std::{
-    fmt::Write as _,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{path::PathBuf, time::Duration};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use crate::soak::Soak;
+mod soaked;
+mod table;
+
+pub use soaked::soaked;
+pub use table::markdown;
 
 /// What came out of one play.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Outcome {
     /// The scenario's name.
     pub scenario: String,
@@ -34,12 +34,12 @@ pub struct Outcome {
     /// What does not hold. Empty is good.
     pub breaches: Vec<String>,
     /// Where ledgers and logs were kept because something did not hold.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kept_at: Option<PathBuf>,
 }
 
 /// What was sent, done and begun again.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Counts {
     /// Jobs acknowledged.
     pub jobs: u64,
@@ -69,8 +69,41 @@ pub struct Counts {
     pub repairs: u64,
 }
 
+impl Counts {
+    fn add(&mut self, other: &Self) {
+        let Self {
+            jobs,
+            events,
+            runs,
+            ticks,
+            unclear,
+            refused,
+            again,
+            failures,
+            crashes,
+            interruptions,
+            bodies_again,
+            lost_by_redis,
+            repairs,
+        } = other;
+        self.jobs += jobs;
+        self.events += events;
+        self.runs += runs;
+        self.ticks += ticks;
+        self.unclear += unclear;
+        self.refused += refused;
+        self.again += again;
+        self.failures += failures;
+        self.crashes += crashes;
+        self.interruptions += interruptions;
+        self.bodies_again += bodies_again;
+        self.lost_by_redis += lost_by_redis;
+        self.repairs += repairs;
+    }
+}
+
 /// How soon work went on.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Back {
     /// After what.
     pub after: String,
@@ -78,6 +111,13 @@ pub struct Back {
     pub took_ms: u64,
     /// What is promised.
     pub promised_ms: u64,
+}
+
+impl Back {
+    /// How much of the time that is promised it took.
+    fn share(&self) -> f64 {
+        self.took_ms as f64 / self.promised_ms.max(1) as f64
+    }
 }
 
 impl Outcome {
@@ -125,70 +165,10 @@ pub fn json(outcomes: &[Outcome]) -> serde_json::Result<String> {
     serde_json::to_string_pretty(outcomes)
 }
 
-/// All outcomes as Markdown.
-pub fn markdown(outcomes: &[Outcome]) -> String {
-    let mut text = String::from(
-        "| scenario | seed | s | jobs | events | runs | ticks | strikes | begun again: failed, lease lost, handed back | back at \
-         work, ms (promised) | lost by Redis | repairs | holds |\n|---|---|---|---|---|---|---|---|---|---|---|---|---|\n",
-    );
-    for outcome in outcomes {
-        let counts = &outcome.counts;
-        let back: Vec<_> = outcome
-            .back
-            .iter()
-            .map(|back| format!("{} after {} ({})", back.took_ms, back.after, back.promised_ms))
-            .collect();
-        let _ = writeln!(
-            text,
-            "| {} | {} | {:.1} | {} | {} | {} | {} | {} | {}: {}, {}, {} | {} | {} | {} | {} |",
-            outcome.scenario,
-            outcome.seed,
-            Duration::from_millis(outcome.took_ms).as_secs_f64(),
-            counts.jobs,
-            counts.events,
-            counts.runs,
-            counts.ticks,
-            outcome.faults.len(),
-            counts.again,
-            counts.failures,
-            counts.crashes,
-            counts.interruptions,
-            back.join(", "),
-            counts.lost_by_redis,
-            counts.repairs,
-            if outcome.holds() { "yes" } else { "**no**" },
-        );
-    }
-    for outcome in outcomes.iter().filter(|outcome| !outcome.holds()) {
-        let _ = writeln!(text, "\n**{}**, seed {}:\n", outcome.scenario, outcome.seed);
-        for breach in &outcome.breaches {
-            let _ = writeln!(text, "- {breach}");
-        }
-    }
-    text
-}
-
-/// A soak as Markdown, with the picture that was drawn of it.
-pub fn soaked(soak: &Soak, picture: &Path) -> String {
-    let minutes = soak.samples.len();
-    let mut late: Vec<f64> = soak.samples.iter().map(|sample| sample.late_p99_ms).collect();
-    late.sort_by(f64::total_cmp);
-    let mut text = format!(
-        "{minutes} minutes, seed {}: {} jobs and events acknowledged at {:.0} jobs a second, half of the most that began in time, {:.0}; a \
-         rolling deploy every ten minutes. From acknowledged to begun, p99 of a minute: {:.0} ms at the median, {:.0} ms at most.\n\n\
-         ![memory and lateness]({})\n",
-        soak.seed,
-        soak.acknowledged,
-        soak.rate,
-        soak.capacity,
-        late.get(minutes / 2).copied().unwrap_or(0.0),
-        late.last().copied().unwrap_or(0.0),
-        picture.file_name().unwrap_or_default().display(),
-    );
-    let _ =
-        writeln!(text, "\n{}", if soak.breaches.is_empty() { "All held." } else { "What did not hold:\n" });
-    for breach in &soak.breaches {
-        let _ = writeln!(text, "- {breach}");
-    }
-    text
+/// The outcomes that `json` wrote.
+///
+/// # Errors
+/// If it is something else.
+pub fn from_json(text: &str) -> serde_json::Result<Vec<Outcome>> {
+    serde_json::from_str(text)
 }

@@ -1,8 +1,10 @@
 //! How late this machine runs what is due: a thread that sleeps ten milliseconds and notes how much longer it took.
 //!
-//! Promises about time are judged with this in mind. A machine that stands still for half a second makes everybody late.
+//! Promises about time are judged with this in mind. A machine that stands still for half a second makes everybody late, and so does
+//! one whose processors the host gives to others: Linux counts that as stolen.
 
 use std::{
+    fs,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -20,12 +22,33 @@ pub struct Stalls {
     worst_us: Arc<AtomicU64>,
     slowest_us: Arc<AtomicU64>,
     over: Arc<AtomicBool>,
+    at_first: Ticks,
+}
+
+/// Time of all processors since the machine was started: see proc(5), `/proc/stat`.
+#[derive(Debug, Clone, Copy, Default)]
+struct Ticks {
+    all: u64,
+    stolen: u64,
+}
+
+impl Ticks {
+    /// Zeros where the system does not tell.
+    fn now() -> Self {
+        let text = fs::read_to_string("/proc/stat").unwrap_or_default();
+        let first = text.lines().next().unwrap_or_default();
+        // user, nice, system, idle, iowait, irq, softirq, steal; what follows is part of these.
+        let ticks: Vec<u64> =
+            first.split_whitespace().skip(1).take(8).filter_map(|ticks| ticks.parse().ok()).collect();
+        Self { all: ticks.iter().sum(), stolen: ticks.get(7).copied().unwrap_or(0) }
+    }
 }
 
 impl Stalls {
     /// Begins to watch.
     pub fn watch() -> Self {
-        let stalls = Self::default();
+        let mut stalls = Self::default();
+        stalls.at_first = Ticks::now();
         let (worst_us, over) = (Arc::clone(&stalls.worst_us), Arc::clone(&stalls.over));
         thread::spawn(move || {
             while !over.load(Ordering::Relaxed) {
@@ -62,6 +85,13 @@ impl Stalls {
             }
         });
         self
+    }
+
+    /// How much of the processors' time the host has given to others since, in percent.
+    pub fn stolen_percent(&self) -> f64 {
+        let now = Ticks::now();
+        let (all, stolen) = (now.all - self.at_first.all, now.stolen - self.at_first.stolen);
+        if all == 0 { 0.0 } else { 100.0 * stolen as f64 / all as f64 }
     }
 
     /// The longest the server took to answer.

@@ -2,8 +2,8 @@
 --
 -- keys: meta leased tries journal steps
 -- uses: memory journal
--- argv: per run: run, token, how many entries the worker knows, '1' if this is sent again or '' (both are taken alike: the first
---       call may arrive after the one that repeats it), count of entries, then per entry: number of the open entry it closes or '', '1' if it is open itself, entry
+-- argv: per run: run, token, how many entries the worker knows, count of entries, then per entry: number of the open entry it
+--       closes or '', '1' if it is open itself, entry
 -- replies: {per run: {code, entries there were before, {those of them that the worker did not know},
 --          {per entry: its number, or 0 for one whose open entry was closed by somebody else}}}
 --          code: ok | lost (the lease is)
@@ -11,7 +11,7 @@
 -- holds: a run that moved to another worker cannot be written by the old one; repeated, or late, nothing is written twice;
 --        an open entry is closed once; a run that goes on has no failures or crashes against it any more.
 
-local FIRST, RUN_FIELDS, ENTRY_FIELDS, MOST_WRITTEN = 1, 5, 3, 4000
+local FIRST, RUN_FIELDS, ENTRY_FIELDS, MOST_WRITTEN = 1, 4, 3, 4000
 
 write_despite_full_memory()
 
@@ -34,7 +34,7 @@ local parts, runs = {}, {}
 local at = FIRST
 while at <= #ARGV do
   parts[#parts + 1], runs[#runs + 1] = at, ARGV[at]
-  at = at + RUN_FIELDS + ENTRY_FIELDS * ARGV[at + 4]
+  at = at + RUN_FIELDS + ENTRY_FIELDS * ARGV[at + 3]
 end
 local tokens, known_counts, counts = call('HMGET', leased, unpack(runs)), call('HMGET', steps, unpack(runs)), {}
 for i, run in ipairs(runs) do
@@ -66,7 +66,7 @@ for i, run in ipairs(runs) do
   local part = parts[i]
   local token, known = ARGV[part + 1], tonumber(ARGV[part + 2])
   local first = part + RUN_FIELDS
-  local last = first + ENTRY_FIELDS * ARGV[part + 4] - 1
+  local last = first + ENTRY_FIELDS * ARGV[part + 3] - 1
   if tokens[i] ~= token then
     replies[i] = { 'lost', 0, {}, {} }
   else

@@ -1,15 +1,20 @@
-//! A worker process for tests to kill: `meeting-worker URL LEASE_MS LEDGER`.
+//! A worker process for tests to kill: `meeting-worker URL LEASE_MS LEDGER SOCKET`.
 //!
 //! Its function `meet` is started by an event, and waits for another of the same number. The bodies of its steps append a line
-//! each to the ledger file, which outlives the process: `before NUMBER`, `after NUMBER`.
+//! each to the ledger file, which outlives the process: `before NUMBER`, `after NUMBER`. Just before it begins to wait it says so, by the
+//! number alone, to a Unix datagram socket, which neither loses nor delays anything.
 
 use std::{
     fs::{File, OpenOptions},
     io::Write,
+    os::unix::net::UnixDatagram,
     sync::Arc,
 };
 
 use ergate::prelude::*;
+
+/// Between saying that it begins to wait and doing so: the event can come before.
+const HEAD_START: Duration = Duration::from_millis(5);
 
 #[derive(Serialize, Deserialize)]
 struct Begun {
@@ -39,9 +44,17 @@ impl Ledger {
     }
 }
 
-async fn meet(event: Begun, step: Step, State(ledger): State<Ledger>) -> Result<bool> {
-    let number = event.number;
+#[derive(Clone)]
+struct Place {
+    ledger: Ledger,
+    tells: Arc<UnixDatagram>,
+}
+
+async fn meet(event: Begun, step: Step, State(place): State<Place>) -> Result<bool> {
+    let (number, ledger) = (event.number, &place.ledger);
     step.run("before", ledger.write(format!("before {number}\n"))).await?;
+    place.tells.send(&number.to_be_bytes())?;
+    tokio::time::sleep(HEAD_START).await;
     let answer =
         step.wait_for::<Answered>("answer").on("number", number).within(Duration::from_secs(300)).await?;
     step.run("after", ledger.write(format!("after {number}\n"))).await?;
@@ -51,13 +64,16 @@ async fn meet(event: Begun, step: Step, State(ledger): State<Ledger>) -> Result<
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [url, lease_ms, ledger] = arguments.as_slice() else {
-        anyhow::bail!("usage: meeting-worker URL LEASE_MS LEDGER");
+    let [url, lease_ms, ledger, socket] = arguments.as_slice() else {
+        anyhow::bail!("usage: meeting-worker URL LEASE_MS LEDGER SOCKET");
     };
+    let tells = UnixDatagram::unbound()?;
+    tells.connect(socket)?;
     let file = OpenOptions::new().create(true).append(true).open(ledger)?;
     let client = Client::builder().connect_within(Duration::from_secs(30)).connect(url).await?;
 
-    Worker::new(client, Ledger(Arc::new(file)))
+    let place = Place { ledger: Ledger(Arc::new(file)), tells: Arc::new(tells) };
+    Worker::new(client, place)
         .function(Function::new("meet", meet).slots(100))
         // Killed as often as here, workers take the same run along several times.
         .crash_limit(1000)

@@ -74,7 +74,7 @@ async fn the_queue_tests_hold_on_a_cluster_of_three_masters() {
             .args(["--skip", "cluster::", "--skip", "model::", "--test-threads", "4"])
             .env("ERGATE_TEST_URL", cluster_url(&cluster)),
     );
-    let status = tests.exited_within(std::time::Duration::from_secs(100)).await;
+    let status = tests.exited_within(std::time::Duration::from_secs(300)).await;
 
     assert!(status.success(), "{}", tests.output());
     assert!(!tests.output().contains("running 0 tests"), "{}", tests.output());

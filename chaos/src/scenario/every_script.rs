@@ -17,7 +17,6 @@ use crate::{audit::audit, errands::Errands, report::Outcome};
 
 /// Scripts that are called by time, from each 12 seconds to once a minute.
 const SELDOM: [&str; 2] = ["queue/sweep", "event/clean"];
-const REPLY: &str = "reply";
 /// The longest that one of them is waited for.
 const MINUTE: Duration = Duration::from_secs(75);
 /// So many scripts share a round: one whose event has to be taken over from a router that heard of nothing takes ten seconds.
@@ -50,7 +49,7 @@ struct Trap {
 
 impl Trap {
     fn reply(proxy: &Proxy, script: &'static Script) -> Self {
-        let (trap, is_it) = Self::of(script, REPLY);
+        let (trap, is_it) = Self::of(script, "reply");
         // Waiting for it gives up sooner than some scripts are called: it is left set, and tells by itself.
         drop(proxy.lose_reply_when(is_it));
         trap
@@ -80,15 +79,12 @@ impl Trap {
         self.sprung.load(Ordering::Relaxed)
     }
 
-    /// A script whose reply is never lost when all is used would make a trap that proves nothing. A request that was not met is
-    /// told and no more: it is as if it had not been made.
+    /// A script that is never lost when all is used would make a trap that proves nothing.
     fn judge(&self, outcome: &mut Outcome) {
         if self.has_sprung() {
             outcome.faults.push(format!("{} of {} lost", self.kind, self.script));
-        } else if self.kind == REPLY {
-            outcome.breaches.push(format!("{} was never called: no reply was lost", self.script));
         } else {
-            outcome.faults.push(format!("request of {} not met", self.script));
+            outcome.breaches.push(format!("{} was never called: no {} was lost", self.script, self.kind));
         }
     }
 }

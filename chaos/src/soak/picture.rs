@@ -12,7 +12,7 @@ const LEFT: f64 = 150.0;
 /// Draws all samples.
 pub fn svg(samples: &[Sample]) -> String {
     let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
-    let rows: [(&str, Vec<f64>); 4] = [
+    let rows: [(&str, Vec<f64>); 5] = [
         ("Redis, MiB", samples.iter().map(|sample| mib(sample.redis)).collect()),
         (
             "without events, MiB",
@@ -20,6 +20,7 @@ pub fn svg(samples: &[Sample]) -> String {
         ),
         ("largest worker, MiB", samples.iter().map(|sample| mib(sample.worker)).collect()),
         ("late, p99, ms", samples.iter().map(|sample| sample.late_p99_ms).collect()),
+        ("stolen, %", samples.iter().map(|sample| sample.stolen_percent).collect()),
     ];
     let (width, height) = (LEFT + WIDTH + 20.0, (HEIGHT + GAP) * rows.len() as f64 + GAP);
     let mut text = format!(

@@ -4,7 +4,11 @@
 use std::{collections::HashMap, time::Duration};
 
 use super::Finds;
-use crate::{diary::Did, evidence::Evidence, report::Back};
+use crate::{
+    diary::Did,
+    evidence::{Attempt, Evidence},
+    report::Back,
+};
 
 const AFTER_REDIS: Duration = Duration::from_secs(2);
 const AFTER_LEASE: Duration = Duration::from_secs(2);
@@ -33,9 +37,9 @@ fn after_outages(evidence: &Evidence, finds: &mut Finds) {
 fn after_kills(evidence: &Evidence, finds: &mut Finds) {
     let promised = evidence.plan.lease + AFTER_LEASE;
     let outages: Vec<_> = evidence.diary.of(|did| matches!(did, Did::Outage | Did::Lost)).collect();
-    let mut begun: HashMap<&str, Vec<u64>> = HashMap::new();
+    let mut begun: HashMap<&str, Vec<&Attempt>> = HashMap::new();
     for attempt in evidence.attempts.iter().filter(|attempt| attempt.kind == "plain") {
-        begun.entry(&attempt.id).or_default().push(attempt.from);
+        begun.entry(&attempt.id).or_default().push(attempt);
     }
     let mut longest = None;
     for attempt in evidence.attempts.iter().filter(|attempt| attempt.kind == "plain" && !attempt.ended) {
@@ -43,13 +47,15 @@ fn after_kills(evidence: &Evidence, finds: &mut Finds) {
         if attempt.to != Some(killed) {
             continue;
         }
-        let again = begun[attempt.id.as_str()].iter().find(|from| **from > killed);
+        let again = begun[attempt.id.as_str()].iter().find(|again| again.from > killed);
         let Some(again) = again else { continue };
-        // While Redis is away nobody can take over.
-        if outages.iter().any(|deed| deed.ns < *again && deed.until_ns > killed) {
+        // While Redis is away nobody can take over; and whoever had taken over may have been killed before it began.
+        if outages.iter().any(|deed| deed.ns < again.from && deed.until_ns > killed)
+            || again.tries.crashes > attempt.tries.crashes + 1
+        {
             continue;
         }
-        longest = longest.max(Some(Duration::from_nanos(again - killed)));
+        longest = longest.max(Some(Duration::from_nanos(again.from - killed)));
     }
     note(evidence, finds, "a worker was killed", longest, promised);
 }

@@ -12,6 +12,12 @@ use redis::FromRedisValue;
 
 use super::Story;
 
+mod entry;
+mod leased;
+
+pub(crate) use entry::{Entry, plain};
+pub(crate) use leased::{Leased, Settle, failure, ids};
+
 /// The time at which stories by hand begin, in ms since the epoch.
 pub(crate) const START: u64 = 1_700_000_000_000;
 /// How long the lease of a worker by hand is, in ms.
@@ -30,43 +36,6 @@ pub(crate) struct ByHand {
     pub(crate) now: u64,
 }
 
-/// A job to enqueue. By default it is plain: priority 5, at once.
-#[derive(Debug, Clone)]
-pub(crate) struct Entry {
-    pub(crate) id: String,
-    pub(crate) name: &'static str,
-    pub(crate) payload: Vec<u8>,
-    pub(crate) priority: i64,
-    /// `""` now, `+ms` or `@ms`.
-    pub(crate) when: String,
-    pub(crate) own_id: bool,
-    pub(crate) unique: Option<(UniqueScope, String)>,
-    pub(crate) keys: Vec<Key>,
-    pub(crate) order_at: Option<u64>,
-    /// What options of a function say about the start of a run.
-    pub(crate) rules: String,
-    /// Whether a router enqueues it.
-    pub(crate) routed: bool,
-    /// Until when the router owns what it does; default: ten seconds from now.
-    pub(crate) owned_until: Option<u64>,
-    pub(crate) window: Option<u64>,
-    pub(crate) on_conflict: &'static str,
-    pub(crate) expiry: Option<u64>,
-    /// Whether somebody outside the queue is to be told of its end.
-    pub(crate) tells: bool,
-}
-
-/// What a worker says of a job it has held: kind, delay, tries and detail as the turn script takes them.
-#[derive(Debug, Clone)]
-pub(crate) struct Settle {
-    pub(crate) id: String,
-    pub(crate) token: String,
-    pub(crate) kind: &'static str,
-    pub(crate) delay: u64,
-    pub(crate) tries: Option<Tries>,
-    pub(crate) detail: String,
-}
-
 /// What a turn answered.
 #[derive(Debug, Clone)]
 pub(crate) struct Turn {
@@ -77,17 +46,6 @@ pub(crate) struct Turn {
     pub(crate) more: bool,
     pub(crate) leased: Vec<Leased>,
     pub(crate) stale: Vec<String>,
-}
-
-/// A job a worker by hand was given.
-#[derive(Debug, Clone)]
-pub(crate) struct Leased {
-    pub(crate) id: String,
-    pub(crate) token: String,
-    pub(crate) record: Vec<u8>,
-    pub(crate) tries: Tries,
-    /// How many entries its journal has, if it is a run.
-    pub(crate) steps: u32,
 }
 
 /// What a heartbeat answered.
@@ -111,177 +69,6 @@ pub(crate) struct Known {
     pub(crate) failure: Option<String>,
     pub(crate) progress: Option<String>,
 }
-
-// impl Entry
-
-impl Entry {
-    pub(crate) fn new(id: impl Into<String>) -> Self {
-        Self {
-            id: id.into(),
-            name: "act",
-            payload: b"{}".to_vec(),
-            priority: 5,
-            when: String::new(),
-            own_id: false,
-            unique: None,
-            keys: Vec::new(),
-            order_at: None,
-            rules: String::new(),
-            routed: false,
-            owned_until: None,
-            window: None,
-            on_conflict: "keep",
-            expiry: None,
-            tells: false,
-        }
-    }
-
-    pub(crate) fn priority(mut self, priority: i64) -> Self {
-        self.priority = priority;
-        self
-    }
-
-    /// Due this many ms from now.
-    pub(crate) fn delay(mut self, ms: u64) -> Self {
-        self.when = format!("+{ms}");
-        self
-    }
-
-    pub(crate) fn expires_in(mut self, ms: u64) -> Self {
-        self.expiry = Some(ms);
-        self
-    }
-
-    pub(crate) fn unique(mut self, scope: UniqueScope, key: &str) -> Self {
-        self.unique = Some((scope, key.to_owned()));
-        self
-    }
-
-    pub(crate) fn unique_within(mut self, key: &str, ms: u64) -> Self {
-        self.window = Some(ms);
-        self.unique(UniqueScope::Window, key)
-    }
-
-    pub(crate) fn key(mut self, name: &str, value: impl ToString) -> Self {
-        self.keys.push(Key::new(name, value.to_string()).unwrap());
-        self
-    }
-
-    /// With a rule of a function's options, as `lua/lib/start.lua` reads it.
-    pub(crate) fn rule(mut self, rule: &str) -> Self {
-        self.rules.push_str(&format!("\n{rule}"));
-        self
-    }
-
-    /// As a router enqueues it: its id stays taken until its event is acknowledged.
-    pub(crate) fn routed(mut self) -> Self {
-        self.routed = true;
-        self
-    }
-
-    pub(crate) fn replace(mut self) -> Self {
-        self.on_conflict = "replace";
-        self
-    }
-
-    pub(crate) fn is_plain(&self) -> bool {
-        self.when.is_empty()
-            && !self.own_id
-            && self.unique.is_none()
-            && self.keys.is_empty()
-            && self.order_at.is_none()
-            && self.rules.is_empty()
-            && !self.routed
-            && self.expiry.is_none()
-            && self.priority == 5
-    }
-
-    /// The record as a producer writes it at `now`.
-    pub(crate) fn record(&self, now: u64) -> Vec<u8> {
-        JobRecord {
-            name: JobName::new(self.name).unwrap(),
-            priority: Priority::new(self.priority).unwrap(),
-            unique: self.unique.clone(),
-            lane: Lane::of_run(self.keys.clone()).unwrap(),
-            order_at: self.order_at,
-            expires: self.expiry.is_some(),
-            tells: self.tells,
-            enqueued_at: now,
-            due_at: now,
-            version: 1,
-            options: ergate::JobOptions::default(),
-            payload: self.payload.clone(),
-        }
-        .encode()
-    }
-}
-
-// impl Leased
-
-impl Leased {
-    fn settle(&self, kind: &'static str) -> Settle {
-        Settle {
-            id: self.id.clone(),
-            token: self.token.clone(),
-            kind,
-            delay: 0,
-            tries: None,
-            detail: String::new(),
-        }
-    }
-
-    /// As a worker does: a job with keys, or with a unique key that it lets go of at its end, is told of apart.
-    pub(crate) fn complete(&self, result: &str) -> Settle {
-        let record = JobRecord::decode(&self.record).unwrap();
-        let kind = match record.unique {
-            _ if record.tells => "tell",
-            Some((UniqueScope::Started | UniqueScope::Finished, _)) => "complete",
-            _ if record.lane.is_some() => "complete",
-            _ => "",
-        };
-        Settle { detail: result.to_owned(), ..self.settle(kind) }
-    }
-
-    pub(crate) fn retry(&self, delay: u64) -> Settle {
-        let tries = Tries { failures: self.tries.failures + 1, ..self.tries };
-        Settle { delay, tries: Some(tries), detail: failure("failed"), ..self.settle("retry") }
-    }
-
-    pub(crate) fn snooze(&self, delay: u64) -> Settle {
-        let tries = Tries { snoozes: self.tries.snoozes + 1, ..self.tries };
-        Settle { delay, tries: Some(tries), ..self.settle("snooze") }
-    }
-
-    /// Of a run whose journal has this many entries, until then.
-    pub(crate) fn suspend(&self, due: u64, known: u32) -> Settle {
-        Settle { delay: due, detail: known.to_string(), ..self.settle("suspend") }
-    }
-
-    pub(crate) fn hand_back(&self) -> Settle {
-        let tries = Tries { interruptions: self.tries.interruptions + 1, ..self.tries };
-        Settle { tries: Some(tries), ..self.settle("hand_back") }
-    }
-
-    pub(crate) fn bury(&self) -> Settle {
-        let tries = Tries { failures: self.tries.failures + 1, ..self.tries };
-        Settle { tries: Some(tries), detail: failure("buried"), ..self.settle("dead") }
-    }
-
-    pub(crate) fn discard(&self) -> Settle {
-        self.settle("discard")
-    }
-
-    pub(crate) fn cancel(&self, why: &str) -> Settle {
-        Settle { detail: why.to_owned(), ..self.settle("cancel") }
-    }
-}
-
-/// A failure as workers write it.
-pub(crate) fn failure(message: &str) -> String {
-    format!(r#"{{"kind":"error","message":"{message}","attempt":1,"at":{START}}}"#)
-}
-
-// impl ByHand
 
 impl Story {
     /// The story's queue, worked by hand.
@@ -640,14 +427,4 @@ impl ByHand {
     pub(crate) async fn state(&self, id: &str) -> Option<JobState> {
         self.inspect(&[id.to_owned()]).await.remove(0).map(|known| known.state)
     }
-}
-
-/// The ids of jobs, in their order.
-pub(crate) fn ids(leased: &[Leased]) -> Vec<&str> {
-    leased.iter().map(|job| job.id.as_str()).collect()
-}
-
-/// Entries with these ids, all plain.
-pub(crate) fn plain(ids: &[&str]) -> Vec<Entry> {
-    ids.iter().map(|id| Entry::new(*id)).collect()
 }

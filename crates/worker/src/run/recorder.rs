@@ -40,8 +40,6 @@ struct Request {
     run: JobId,
     token: Arc<str>,
     known: u32,
-    /// Whether Redis may have it already.
-    again: bool,
     /// Per entry: what it closes, whether it is open, its text.
     entries: Vec<(Option<u32>, bool, String)>,
     /// Per entry what it says of an attempt at a step.
@@ -73,7 +71,7 @@ impl Recorder {
         let ends = writes.iter().map(|write| StepEnd::of(&write.entry.op)).collect();
         let (reply, answer) = oneshot::channel();
         let (run, token) = (run.clone(), Arc::clone(token));
-        let request = Request { run, token, known, again: false, entries, ends, reply };
+        let request = Request { run, token, known, entries, ends, reply };
         let start = {
             let mut state = self.shared.state();
             state.waiting.push(request);
@@ -106,8 +104,7 @@ impl Shared {
                 }
                 Err(error) => {
                     tracing::warn!(%error, runs = requests.len(), "journals could not be written; it is tried again");
-                    let again = requests.into_iter().map(|request| Request { again: true, ..request });
-                    self.state().waiting.splice(0..0, again);
+                    self.state().waiting.splice(0..0, requests);
                     pause.wait().await;
                 }
             }
@@ -154,7 +151,6 @@ impl Shared {
             call.push(request.run.as_str());
             call.push(request.token.as_bytes());
             call.push(request.known.to_string());
-            call.push(if request.again { "1" } else { "" });
             call.push(request.entries.len().to_string());
             for (closes, opens, text) in &request.entries {
                 call.push(closes.map(|number| number.to_string()).unwrap_or_default());

@@ -43,7 +43,7 @@ struct Held {
 #[derive(Debug, Clone)]
 pub(super) enum Letter {
     Event { key: String, own: String, event: Event },
-    Record { run: String, token: String, known: usize, again: bool, writes: Vec<Write> },
+    Record { run: String, token: String, known: usize, writes: Vec<Write> },
     Settle { worker: String, settle: Settle, to: Settled },
     Delivery { run: String, entry: u32, text: String },
 }
@@ -109,16 +109,16 @@ impl Play {
         let now = self.jobs.now;
         if !held.doubt.is_empty() {
             let writes = held.doubt.clone();
-            return self.write(worker, place, true, writes, Cut::None).await;
+            return self.write(worker, place, writes, Cut::None).await;
         }
         let to = match act {
             Act::Done => {
-                return self.write(worker, place, false, vec![journal::done(held.step('s'), now)], cut).await;
+                return self.write(worker, place, vec![journal::done(held.step('s'), now)], cut).await;
             }
             Act::Wait(number, within) => {
                 let wait = Wait { number: *number, since: now - LOOKS_BACK, until: now + within };
                 let writes = vec![journal::wait(held.step('w'), now, &wait)];
-                return self.write(worker, place, false, writes, cut).await;
+                return self.write(worker, place, writes, cut).await;
             }
             Act::Invoke => {
                 self.made += 1;
@@ -127,13 +127,13 @@ impl Play {
                 let entry = journal::invoke(held.step('i'), now, &queue, &child, now + DAY);
                 // Two steps that are done at once are written at once.
                 let writes = vec![journal::done(held.step('s'), now), entry];
-                return self.write(worker, place, false, writes, cut).await;
+                return self.write(worker, place, writes, cut).await;
             }
             Act::Register => return self.register(worker, place, cut).await,
             Act::GiveUp => {
                 let over = held.open_waits().find(|(_, wait)| wait.until <= now);
                 let Some((entry, _)) = over else { return Ok(()) };
-                return self.write(worker, place, false, vec![journal::timed_out(entry, now)], cut).await;
+                return self.write(worker, place, vec![journal::timed_out(entry, now)], cut).await;
             }
             Act::Suspend(ms) => Settled::Suspended(now + ms, held.known.len() as u32),
             Act::Complete => Settled::Completed,
@@ -155,17 +155,10 @@ impl Play {
         Ok(())
     }
 
-    async fn write(
-        &mut self,
-        worker: usize,
-        place: usize,
-        again: bool,
-        writes: Vec<Write>,
-        cut: Cut,
-    ) -> Done {
+    async fn write(&mut self, worker: usize, place: usize, writes: Vec<Write>, cut: Cut) -> Done {
         let held = &self.workers[worker].held[place];
         let (run, token, known) = (held.id.clone(), held.token.clone(), held.known.len());
-        let mut letter = Letter::Record { run, token, known, again, writes };
+        let letter = Letter::Record { run, token, known, writes };
         if cut == Cut::Late {
             self.bag.push((self.jobs.now, letter.clone()));
         } else {
@@ -175,9 +168,8 @@ impl Play {
                 return Ok(());
             }
         }
-        let Letter::Record { again, writes, .. } = &mut letter else { return Ok(()) };
+        let Letter::Record { writes, .. } = &letter else { return Ok(()) };
         if cut == Cut::Twice {
-            *again = true;
             let recorded = self.record(&letter).await?;
             self.told(worker, place, &letter, recorded);
         } else {
@@ -220,9 +212,7 @@ impl Play {
                 found = self.look_back(&who, &wait).await?;
             }
             if let Some(record) = found {
-                return self
-                    .write(worker, place, false, vec![journal::found(entry, now, &record)], cut)
-                    .await;
+                return self.write(worker, place, vec![journal::found(entry, now, &record)], cut).await;
             }
         }
         Ok(())
@@ -305,7 +295,7 @@ impl Play {
     }
 
     async fn record(&mut self, letter: &Letter) -> Result<Recorded, String> {
-        let Letter::Record { run, token, known, again, writes } = letter else {
+        let Letter::Record { run, token, known, writes } = letter else {
             return Err("it is no record".to_owned());
         };
         let mut call = script::RUN_RECORD
@@ -313,7 +303,6 @@ impl Play {
             .arg(run)
             .arg(token)
             .number(*known as u64)
-            .arg(if *again { "1" } else { "" })
             .number(writes.len() as u64);
         for write in writes {
             call.push(write.closes.map(|number| number.to_string()).unwrap_or_default());

@@ -1,0 +1,42 @@
+//! A soak for people.
+
+use std::{fmt::Write as _, path::Path};
+
+use crate::soak::Soak;
+
+/// A soak as Markdown, with the picture that was drawn of it.
+pub fn soaked(soak: &Soak, picture: &Path) -> String {
+    let minutes = soak.samples.len();
+    let stolen = soak.samples.iter().filter(|sample| sample.is_stolen()).count();
+    let mut late: Vec<f64> =
+        soak.samples.iter().filter(|sample| !sample.is_stolen()).map(|sample| sample.late_p99_ms).collect();
+    late.sort_by(f64::total_cmp);
+    let mut text = format!(
+        "{minutes} minutes, seed {}: {} jobs and events acknowledged at {:.0} jobs a second, half of the most that began in time, {:.0}; a \
+         rolling deploy every ten minutes. From acknowledged to begun, p99 of a minute: {:.0} ms at the median, {:.0} ms at most.\n",
+        soak.seed,
+        soak.acknowledged,
+        soak.rate,
+        soak.capacity,
+        late.get(late.len() / 2).copied().unwrap_or(0.0),
+        late.last().copied().unwrap_or(0.0),
+    );
+    if stolen > 0 {
+        let _ = writeln!(
+            text,
+            "\nIn {stolen} other minutes the host gave more than a quarter of the processors' time to others: how late jobs began in \
+             these is in the picture and is not judged."
+        );
+    }
+    let _ = writeln!(
+        text,
+        "\n![memory, lateness and stolen time]({})",
+        picture.file_name().unwrap_or_default().display()
+    );
+    let _ =
+        writeln!(text, "\n{}", if soak.breaches.is_empty() { "All held." } else { "What did not hold:\n" });
+    for breach in &soak.breaches {
+        let _ = writeln!(text, "- {breach}");
+    }
+    text
+}

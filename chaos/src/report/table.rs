@@ -1,0 +1,140 @@
+//! Many plays for people: what was done and what came of it, summed up by scenario.
+
+use std::fmt::Write as _;
+
+use super::{Back, Counts, Outcome};
+
+/// All plays of one scenario.
+#[derive(Default)]
+struct Row<'a> {
+    scenario: &'a str,
+    plays: usize,
+    held: usize,
+    strikes: usize,
+    took_ms: u64,
+    counts: Counts,
+    /// The one that came nearest to what is promised, or went furthest beyond it.
+    back: Option<&'a Back>,
+}
+
+impl<'a> Row<'a> {
+    fn of(outcome: &'a Outcome) -> Self {
+        Self {
+            scenario: &outcome.scenario,
+            plays: 1,
+            held: usize::from(outcome.holds()),
+            strikes: outcome.faults.len(),
+            took_ms: outcome.took_ms,
+            counts: outcome.counts.clone(),
+            back: outcome.back.iter().max_by(|one, other| one.share().total_cmp(&other.share())),
+        }
+    }
+
+    fn add(&mut self, other: &Self) {
+        self.plays += other.plays;
+        self.held += other.held;
+        self.strikes += other.strikes;
+        self.took_ms += other.took_ms;
+        self.counts.add(&other.counts);
+        self.back = [self.back, other.back]
+            .into_iter()
+            .flatten()
+            .max_by(|one, other| one.share().total_cmp(&other.share()));
+    }
+
+    fn line(&self) -> String {
+        let Counts {
+            jobs,
+            events,
+            runs,
+            ticks,
+            again,
+            failures,
+            crashes,
+            interruptions,
+            bodies_again,
+            lost_by_redis,
+            repairs,
+            ..
+        } = self.counts;
+        let back = self.back.map_or_else(String::new, |back| {
+            format!("{} after {} ({})", back.took_ms, back.after, back.promised_ms)
+        });
+        let holds = if self.held == self.plays { "all".to_owned() } else { format!("**{}**", self.held) };
+        format!(
+            "| {} | {} | {jobs} | {events} | {runs} | {ticks} | {} | {again}: {failures}, {crashes}, {interruptions} | {bodies_again} | \
+             {back} | {lost_by_redis} | {repairs} | {holds} |",
+            self.scenario, self.plays, self.strikes,
+        )
+    }
+}
+
+/// All outcomes as Markdown: a line per scenario, and what did not hold.
+pub fn markdown(outcomes: &[Outcome]) -> String {
+    let mut rows: Vec<Row<'_>> = Vec::new();
+    for outcome in outcomes {
+        let row = Row::of(outcome);
+        match rows.iter_mut().find(|known| known.scenario == outcome.scenario) {
+            Some(known) => known.add(&row),
+            None => rows.push(row),
+        }
+    }
+    let mut sum = Row { scenario: "**all**", ..Row::default() };
+    rows.iter().for_each(|row| sum.add(row));
+    rows.push(sum);
+
+    let mut text = String::from(
+        "| scenario | plays | jobs | events | runs | ticks | strikes | begun again: failed, lease lost, handed back | bodies again | \
+         longest until back at work, ms (promised) | lost by Redis | repairs | held |\n|---|---|---|---|---|---|---|---|---|---|---|---|---|\n",
+    );
+    for row in &rows {
+        let _ = writeln!(text, "{}", row.line());
+    }
+    let _ = writeln!(text, "\nSeeds: {}.", seeds(outcomes));
+    for outcome in outcomes.iter().filter(|outcome| !outcome.holds()) {
+        let _ = writeln!(text, "\n**{}**, seed {}:\n", outcome.scenario, outcome.seed);
+        for breach in &outcome.breaches {
+            let _ = writeln!(text, "- {breach}");
+        }
+    }
+    text
+}
+
+/// Each once, and those that follow each other as a range.
+fn seeds(outcomes: &[Outcome]) -> String {
+    let mut seeds: Vec<u64> = outcomes.iter().map(|outcome| outcome.seed).collect();
+    seeds.sort_unstable();
+    seeds.dedup();
+    let ranges = seeds.chunk_by(|one, next| one + 1 == *next).map(|range| match range {
+        [only] => only.to_string(),
+        [first, .., last] => format!("{first} to {last}"),
+        [] => String::new(),
+    });
+    ranges.collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn outcome(scenario: &str, seed: u64, took_ms: u64) -> Outcome {
+        Outcome {
+            scenario: scenario.to_owned(),
+            seed,
+            counts: Counts { jobs: 10, ..Counts::default() },
+            back: vec![Back { after: "a kill".to_owned(), took_ms, promised_ms: 2000 }],
+            ..Outcome::default()
+        }
+    }
+
+    #[test]
+    fn plays_of_one_scenario_are_one_line_with_the_longest_way_back() {
+        let broken = Outcome { breaches: vec!["a job was lost".to_owned()], ..outcome("two", 9, 1) };
+
+        let text = markdown(&[outcome("one", 1, 300), outcome("one", 2, 400), broken]);
+
+        assert!(text.contains("| one | 2 | 20 |") && text.contains("400 after a kill (2000)"), "{text}");
+        assert!(text.contains("| **all** | 3 | 30 |") && text.contains("Seeds: 1 to 2, 9."), "{text}");
+        assert!(text.contains("**two**, seed 9:\n\n- a job was lost"), "{text}");
+    }
+}

@@ -1,0 +1,142 @@
+//! Several routers, and those that die.
+
+use super::*;
+
+#[tokio::test]
+async fn several_routers_share_the_events_and_leave_nothing_behind() {
+    let story = Story::begin().await;
+    story.declare("welcome", EVENT, None).await;
+    let routers = [story.router(), story.router(), story.router()];
+
+    let mut ids = Vec::new();
+    for _ in 0..10 {
+        let receipts = story.client.send_all((0..200).map(|user| Verified { user })).await.unwrap();
+        ids.extend(receipts.into_iter().map(|receipt| receipt.id));
+    }
+    story.until_routed(&ids).await;
+    for router in routers {
+        router.stop().await;
+    }
+
+    assert_eq!(story.runs("welcome").await.len(), 2000);
+    for shard in 0..SHARDS {
+        let stream = ShardKeys::new(story.client.namespace(), shard).stream;
+        let mut pending = redis::cmd("XPENDING");
+        pending.arg(&stream).arg("router");
+        let pending: (u64, Option<String>, Option<String>, redis::Value) =
+            story.client.redis().command("XPENDING", &pending).await.unwrap();
+        assert_eq!(pending.0, 0);
+    }
+    let keys = story.client.keys(&"fn/welcome".parse().unwrap());
+    let mut count = redis::cmd("ZCARD");
+    count.arg(keys.get(QueueKey::routed));
+    assert_eq!(story.client.redis().command::<u64>("ZCARD", &count).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn what_a_router_reads_and_leaves_is_looked_for_when_it_may_be_taken_over() {
+    const LEASE_MS: u64 = 10_000;
+    let story = Story::begin().await;
+    let sent = story.client.send(Verified { user: 7 }).await.unwrap();
+    let keys = ShardKeys::new(story.client.namespace(), sent.id.shard());
+    let tend = async |router: &str| -> (u64, String, Vec<redis::Value>) {
+        let call = script::EVENT_TEND.on_shard(&keys).arg("").arg("router").arg(router);
+        let call =
+            [LEASE_MS, 100, 100, 100, 1_000_000, 1_000_000].into_iter().fold(call, |call, n| call.number(n));
+        story.client.redis().run(&call).await.unwrap()
+    };
+
+    let (_, unread, _) = tend("alive").await;
+    let read = ["XREADGROUP", "GROUP", "router", "dead", "STREAMS", &keys.stream, ">"];
+    let _: redis::Value = story.redis.ask(&read).await;
+    let (now, left, taken) = tend("alive").await;
+    let (_, own, _) = tend("dead").await;
+
+    let left: u64 = left.parse().unwrap();
+    assert!((now..=now + LEASE_MS).contains(&left), "{left} at {now}");
+    assert!(taken.is_empty());
+    assert_eq!((unread.as_str(), own.as_str()), ("", ""), "nothing to wait for");
+    assert_ne!(left, now, "its time has not come");
+}
+
+/// A router that dies right after each of its calls, with the reply or the request lost, and another that takes over.
+#[tokio::test]
+async fn what_a_router_left_behind_is_done_by_another_and_nothing_twice() {
+    let scripts = [
+        &*script::EVENT_TEND,
+        &*script::EVENT_ROUTE,
+        &*script::JOB_ENQUEUE,
+        &*script::RUN_DELIVER,
+        &*script::EVENT_UNWAIT,
+        &*script::EVENT_FINISH,
+    ];
+    let side_by_side = tokio::task::LocalSet::new();
+    let mut deaths = tokio::task::JoinSet::new();
+    for script in scripts {
+        deaths.spawn_local_on(a_router_dies(script, true), &side_by_side);
+        deaths.spawn_local_on(a_router_dies(script, false), &side_by_side);
+    }
+
+    side_by_side
+        .run_until(async {
+            while let Some(death) = deaths.join_next().await {
+                death.unwrap();
+            }
+        })
+        .await;
+}
+
+async fn a_router_dies(script: &'static script::Script, reply: bool) {
+    let story = Story::begin().await;
+    story.declare("welcome", EVENT, None).await;
+    rehearse(&story).await;
+    let wait = story.suspended_run("r1").await;
+    story.wait(&wait, &ergate::Condition::any().on("user", 7)).await;
+    let proxy = Proxy::to(&story.redis);
+    let doomed = story.router_on(&Client::connect(proxy.url()).await.unwrap());
+    let lost = if reply { proxy.lose_reply_of(&script.sha) } else { proxy.lose_request_of(&script.sha) };
+
+    let sent = story.client.send(Verified { user: 7 }).await.unwrap();
+    lost.await;
+    doomed.kill();
+    let router = story.router();
+    story.until_routed([&sent.id]).await;
+    router.stop().await;
+
+    let what = format!("{} (reply: {reply})", script.name);
+    assert_eq!(story.runs("welcome").await.len(), 2, "{what}");
+    assert_eq!(story.entries(&wait).await, 2, "{what}");
+    assert_eq!(story.waits().await, 0, "{what}");
+    assert_eq!(story.state_of(&wait).await, Some(JobState::Ready), "{what}");
+}
+
+/// Has every script run once, so that the server knows it and a trap waits for the next call.
+async fn rehearse(story: &Story) {
+    let router = story.router();
+    let wait = story.suspended_run("r0").await;
+    story.wait(&wait, &ergate::Condition::any().on("user", 0)).await;
+    let sent = story.client.send(Verified { user: 0 }).await.unwrap();
+    story.until_routed([&sent.id]).await;
+    router.stop().await;
+}
+
+#[tokio::test]
+async fn a_run_that_has_ended_and_been_forgotten_is_not_started_again() {
+    let story = Story::begin().await;
+    story.declare("welcome", EVENT, None).await;
+    rehearse(&story).await;
+    let proxy = Proxy::to(&story.redis);
+    let doomed = story.router_on(&Client::connect(proxy.url()).await.unwrap());
+    let lost = proxy.lose_request_of(&script::EVENT_FINISH.sha);
+
+    let sent = story.client.send(Verified { user: 7 }).await.unwrap();
+    lost.await;
+    doomed.kill();
+    let run = story.runs("welcome").await[1].0.clone();
+    story.client.job("fn/welcome", run.as_str()).unwrap().remove().await.unwrap();
+    let router = story.router();
+    story.until_routed([&sent.id]).await;
+
+    assert_eq!(story.runs("welcome").await.len(), 1, "only that of the rehearsal");
+    router.stop().await;
+}
