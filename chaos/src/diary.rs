@@ -63,9 +63,10 @@ impl Diary {
         self.deeds.iter().filter(move |deed| is(&deed.what))
     }
 
-    /// Whether something acknowledged at `ns`, or under way then, may have been lost by Redis.
-    pub fn may_be_lost(&self, ns: u64) -> bool {
-        self.of(|did| *did == Did::Lost).any(|deed| (deed.ns..=deed.until_ns).contains(&ns))
+    /// Whether what was acknowledged at some time from `asked_ns` to `told_ns`, when who asked heard of it, may have been lost by
+    /// Redis.
+    pub fn may_be_lost(&self, asked_ns: u64, told_ns: u64) -> bool {
+        self.of(|did| *did == Did::Lost).any(|deed| deed.ns <= told_ns && asked_ns <= deed.until_ns)
     }
 
     /// Whether Redis lost anything it had acknowledged.

@@ -6,10 +6,12 @@
 --       closes or '', '1' if it is open itself, entry
 -- replies: {per run: {code, entries there were before, {those of them that the worker did not know},
 --          {per entry: its number, or 0 for one whose open entry was closed by somebody else}}}
---          code: ok | lost (the lease is)
+--          code: ok | lost (the lease is, or entries that the worker knows: Redis came back without the last it had
+--          acknowledged)
 -- cost: O(entries), and those the worker did not know; few commands however many runs
--- holds: a run that moved to another worker cannot be written by the old one; repeated, or late, nothing is written twice;
---        an open entry is closed once; a run that goes on has no failures or crashes against it any more.
+-- holds: a run that moved to another worker cannot be written by the old one, nor by one that knows more than there is;
+--        repeated, or late, nothing is written twice; an open entry is closed once; a run that goes on has no failures or crashes
+--        against it any more.
 
 local FIRST, RUN_FIELDS, ENTRY_FIELDS, MOST_WRITTEN = 1, 4, 3, 4000
 
@@ -67,7 +69,7 @@ for i, run in ipairs(runs) do
   local token, known = ARGV[part + 1], tonumber(ARGV[part + 2])
   local first = part + RUN_FIELDS
   local last = first + ENTRY_FIELDS * ARGV[part + 3] - 1
-  if tokens[i] ~= token then
+  if tokens[i] ~= token or known > counts[run] then
     replies[i] = { 'lost', 0, {}, {} }
   else
     local before = counts[run]

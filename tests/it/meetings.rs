@@ -155,7 +155,7 @@ async fn play(chance: &mut Chance, meetings: u64, pause_us: u64) -> Sum {
     let sending = tokio::spawn(send_all(client.clone(), waits, pauses));
 
     let started = Instant::now();
-    let limit = Duration::from_secs(60 + meetings / 25);
+    let limit = Duration::from_secs(180 + meetings / 25);
     let (mut kill_at, mut kills) = (KILL_EVERY, 0);
     loop {
         sleep(Duration::from_millis(50)).await;

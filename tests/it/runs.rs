@@ -18,6 +18,7 @@ mod faults;
 mod invoking;
 mod racing;
 mod recording;
+mod rolled_back;
 mod ticks;
 mod told;
 mod waiting;

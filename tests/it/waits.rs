@@ -277,7 +277,7 @@ async fn register_strangers(story: &Story, numbers: std::ops::Range<u64>) {
     };
     let first = numbers.start;
     assert_eq!(story.wait(&wait(first), &of(1_000_000 + first)).await, None);
-    for some in (first + 1..numbers.end).collect::<Vec<_>>().chunks(1000) {
+    for some in (first + 1..numbers.end).collect::<Vec<_>>().chunks(200) {
         let mut pipeline = redis::pipe();
         for number in some {
             let condition = of(1_000_000 + number);

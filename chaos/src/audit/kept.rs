@@ -14,6 +14,8 @@ const PAGE: usize = 1000;
 
 /// What `TTL` says of a key that does not go by itself.
 const FOR_EVER: i64 = -1;
+/// Keys read in one round trip: what is large is slow to read, and a call has its time.
+const AT_ONCE: usize = 50;
 
 type Hash = BTreeMap<String, Vec<u8>>;
 type Sorted = BTreeMap<String, f64>;
@@ -281,7 +283,7 @@ fn by_slot(client: &Client, keys: BTreeSet<String>) -> Vec<Vec<String>> {
     slots.into_values().collect()
 }
 
-/// Reads what these keys hold, in two round trips and some for each stream. A key may have gone, or become another, in between.
+/// Reads what these keys hold, in a round trip for fifty of them and some for each stream. A key may have gone, or become another, in between.
 async fn read(
     client: &Client,
     keys: Vec<String>,
@@ -293,7 +295,7 @@ async fn read(
         about.cmd("TYPE").arg(key).cmd("TTL").arg(key);
     }
     let about: Vec<redis::Value> = client.redis().pipeline("types", &about).await?;
-    let (mut contents, mut read) = (redis::pipe(), Vec::new());
+    let mut read = Vec::new();
     for (key, about) in keys.into_iter().zip(about.chunks(2)) {
         let (kind, goes_in) =
             (String::from_redis_value(about[0].clone())?, i64::from_redis_value(about[1].clone())?);
@@ -301,12 +303,12 @@ async fn read(
         if is_call && goes_in == FOR_EVER {
             lasting_calls.insert(key.clone());
         }
-        match kind.as_str() {
+        let command = match kind.as_str() {
             "none" => continue,
-            "hash" => contents.cmd("HGETALL").arg(&key),
-            "list" => contents.cmd("LRANGE").arg(&key).arg(0).arg(-1),
-            "set" => contents.cmd("SMEMBERS").arg(&key),
-            "zset" => contents.cmd("ZRANGE").arg(&key).arg(0).arg(-1).arg("WITHSCORES"),
+            "hash" => redis::cmd("HGETALL").arg(&key).to_owned(),
+            "list" => redis::cmd("LRANGE").arg(&key).arg(0).arg(-1).to_owned(),
+            "set" => redis::cmd("SMEMBERS").arg(&key).to_owned(),
+            "zset" => redis::cmd("ZRANGE").arg(&key).arg(0).arg(-1).arg("WITHSCORES").to_owned(),
             "stream" => {
                 let stream = read_stream(client, &key).await?;
                 values.insert(key, Value::Stream(stream));
@@ -318,14 +320,17 @@ async fn read(
                 continue;
             }
         };
-        read.push((key, kind));
+        read.push((key, kind, command));
     }
-    if read.is_empty() {
-        return Ok(());
-    }
-    let contents: Vec<redis::Value> = client.redis().pipeline("keys", &contents).await?;
-    for ((key, kind), content) in read.into_iter().zip(contents) {
-        values.insert(key, decode(&kind, content)?);
+    for some in read.chunks(AT_ONCE) {
+        let mut commands = redis::pipe();
+        for (.., command) in some {
+            commands.add_command(command.clone());
+        }
+        let contents: Vec<redis::Value> = client.redis().pipeline("keys", &commands).await?;
+        for ((key, kind, _), content) in some.iter().zip(contents) {
+            values.insert(key.clone(), decode(kind, content)?);
+        }
     }
     Ok(())
 }

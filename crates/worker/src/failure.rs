@@ -96,6 +96,7 @@ impl Failure {
         }
     }
 
+    /// Until `due` in ms since the epoch, unless the journal has another number of entries than are `known`.
     pub(crate) fn suspend(due: u64, known: u32) -> Self {
         Self::new(Course::Suspend { due, known }, anyhow::Error::msg("the run is suspended"))
     }

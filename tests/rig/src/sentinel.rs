@@ -47,7 +47,7 @@ impl RedisSentinel {
             let sentinel = RedisServer::options()
                 .sentinel()
                 .config("sentinel monitor", &format!("{NAME} 127.0.0.1 {port} {quorum}"))
-                .config("sentinel down-after-milliseconds", &format!("{NAME} 500"))
+                .config("sentinel down-after-milliseconds", &format!("{NAME} 1500"))
                 .config("sentinel failover-timeout", &format!("{NAME} 5000"))
                 .start()
                 .await;
