@@ -35,7 +35,7 @@ async fn a_failover_keeps_the_data_and_moves_the_primary() {
 
 #[tokio::test]
 async fn a_trio_of_sentinels_agrees_on_another_primary_when_theirs_is_killed() {
-    let mut group = RedisSentinel::trio().await;
+    let mut group = RedisSentinel::trio_that_keeps().await;
     let before = group.primary().await;
     before.ask::<()>(&["SET", "key", "kept"]).await;
     let port = before.port();

@@ -19,19 +19,25 @@ pub struct RedisSentinel {
 impl RedisSentinel {
     /// Starts a primary, one replica and one sentinel that decides alone, and returns once it knows a replica that is in step.
     pub async fn start() -> Self {
-        Self::of(1, 1).await
+        Self::of(1, 1, false).await
     }
 
     /// Starts a primary, two replicas and three sentinels, two of which have to agree.
     pub async fn trio() -> Self {
-        Self::of(2, 3).await
+        Self::of(2, 3, false).await
     }
 
-    async fn of(replicas: usize, sentinels: usize) -> Self {
-        // A primary that comes back empty and is chosen again, as a sentinel on a machine that stands still may do, would empty
-        // its replicas: Redis' own documentation asks for persistence here.
-        let options =
-            || RedisServer::options().config("repl-diskless-sync-delay", "0").config("appendonly", "yes");
+    /// The same with servers that keep their data over a kill: a primary that comes back empty and is chosen again, as sentinels on
+    /// a machine that stands still may do, would empty its replicas.
+    pub async fn trio_that_keeps() -> Self {
+        Self::of(2, 3, true).await
+    }
+
+    async fn of(replicas: usize, sentinels: usize, keeps: bool) -> Self {
+        let options = || {
+            let options = RedisServer::options().config("repl-diskless-sync-delay", "0");
+            if keeps { options.config("appendonly", "yes") } else { options }
+        };
         let primary = options().start().await;
         let port = primary.port().to_string();
         let mut servers = vec![primary];
@@ -47,7 +53,7 @@ impl RedisSentinel {
             let sentinel = RedisServer::options()
                 .sentinel()
                 .config("sentinel monitor", &format!("{NAME} 127.0.0.1 {port} {quorum}"))
-                .config("sentinel down-after-milliseconds", &format!("{NAME} 1500"))
+                .config("sentinel down-after-milliseconds", &format!("{NAME} 500"))
                 .config("sentinel failover-timeout", &format!("{NAME} 5000"))
                 .start()
                 .await;
