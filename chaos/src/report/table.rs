@@ -11,60 +11,46 @@ struct Row<'a> {
     plays: usize,
     held: usize,
     strikes: usize,
-    took_ms: u64,
     counts: Counts,
     /// The one that came nearest to what is promised, or went furthest beyond it.
     back: Option<&'a Back>,
 }
 
 impl<'a> Row<'a> {
-    fn of(outcome: &'a Outcome) -> Self {
-        Self {
-            scenario: &outcome.scenario,
-            plays: 1,
-            held: usize::from(outcome.holds()),
-            strikes: outcome.faults.len(),
-            took_ms: outcome.took_ms,
-            counts: outcome.counts.clone(),
-            back: outcome.back.iter().max_by(|one, other| one.share().total_cmp(&other.share())),
-        }
-    }
-
-    fn add(&mut self, other: &Self) {
-        self.plays += other.plays;
-        self.held += other.held;
-        self.strikes += other.strikes;
-        self.took_ms += other.took_ms;
-        self.counts.add(&other.counts);
-        self.back = [self.back, other.back]
+    fn add(&mut self, outcome: &'a Outcome) {
+        self.plays += 1;
+        self.held += usize::from(outcome.holds());
+        self.strikes += outcome.faults.len();
+        self.counts.add(&outcome.counts);
+        self.back = self
+            .back
             .into_iter()
-            .flatten()
+            .chain(&outcome.back)
             .max_by(|one, other| one.share().total_cmp(&other.share()));
     }
 
     fn line(&self) -> String {
-        let Counts {
-            jobs,
-            events,
-            runs,
-            ticks,
-            again,
-            failures,
-            crashes,
-            interruptions,
-            bodies_again,
-            lost_by_redis,
-            repairs,
-            ..
-        } = self.counts;
+        let counts = &self.counts;
         let back = self.back.map_or_else(String::new, |back| {
             format!("{} after {} ({})", back.took_ms, back.after, back.promised_ms)
         });
         let holds = if self.held == self.plays { "all".to_owned() } else { format!("**{}**", self.held) };
         format!(
-            "| {} | {} | {jobs} | {events} | {runs} | {ticks} | {} | {again}: {failures}, {crashes}, {interruptions} | {bodies_again} | \
-             {back} | {lost_by_redis} | {repairs} | {holds} |",
-            self.scenario, self.plays, self.strikes,
+            "| {} | {} | {} | {} | {} | {} | {} | {}: {}, {}, {} | {} | {back} | {} | {} | {holds} |",
+            self.scenario,
+            self.plays,
+            counts.jobs,
+            counts.events,
+            counts.runs,
+            counts.ticks,
+            self.strikes,
+            counts.again,
+            counts.failures,
+            counts.crashes,
+            counts.interruptions,
+            counts.bodies_again,
+            counts.lost_by_redis,
+            counts.repairs,
         )
     }
 }
@@ -72,15 +58,18 @@ impl<'a> Row<'a> {
 /// All outcomes as Markdown: a line per scenario, and what did not hold.
 pub fn markdown(outcomes: &[Outcome]) -> String {
     let mut rows: Vec<Row<'_>> = Vec::new();
+    let mut sum = Row { scenario: "**all**", ..Row::default() };
     for outcome in outcomes {
-        let row = Row::of(outcome);
+        sum.add(outcome);
         match rows.iter_mut().find(|known| known.scenario == outcome.scenario) {
-            Some(known) => known.add(&row),
-            None => rows.push(row),
+            Some(known) => known.add(outcome),
+            None => {
+                let mut row = Row { scenario: &outcome.scenario, ..Row::default() };
+                row.add(outcome);
+                rows.push(row);
+            }
         }
     }
-    let mut sum = Row { scenario: "**all**", ..Row::default() };
-    rows.iter().for_each(|row| sum.add(row));
     rows.push(sum);
 
     let mut text = String::from(

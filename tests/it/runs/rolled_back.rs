@@ -1,6 +1,7 @@
 //! Redis that came back without the last it had acknowledged, while the worker lived on.
 
 use ergate_shared::key::QueueKey;
+use tokio::sync::Semaphore;
 
 use super::*;
 use crate::support::Proxy;
@@ -15,54 +16,68 @@ impl Job for Sum {
     const QUEUE: &str = "sums";
 }
 
-/// Holds a body until the test lets it go.
-async fn held(shared: Shared) -> Result<()> {
-    shared.did.note("held").await?;
-    while shared.count.load(Ordering::Relaxed) == 0 {
-        tokio::time::sleep(Duration::from_millis(2)).await;
+/// What bodies did, and what holds one of them until the test lets it go.
+#[derive(Debug, Clone)]
+struct Hold {
+    did: Did,
+    gate: Arc<Semaphore>,
+}
+
+impl Hold {
+    fn new() -> Self {
+        Self { did: Did::default(), gate: Arc::new(Semaphore::new(0)) }
     }
+
+    async fn held(self) -> Result<()> {
+        self.did.note("held").await?;
+        let _passed = self.gate.acquire().await?;
+        Ok(())
+    }
+
+    fn let_go(&self) {
+        self.gate.add_permits(1);
+    }
+}
+
+async fn two_steps(_: SignedUp, step: Step, State(hold): State<Hold>) -> Result<()> {
+    step.run("first", hold.did.clone().note("first")).await?;
+    step.run("held", hold.clone().held()).await?;
     Ok(())
 }
 
-async fn two_steps(_: SignedUp, step: Step, State(shared): State<Shared>) -> Result<()> {
-    step.run("first", shared.did.clone().note("first")).await?;
-    step.run("held", held(shared.clone())).await?;
-    Ok(())
-}
-
-async fn summing(event: SignedUp, step: Step, State(shared): State<Shared>) -> Result<u64> {
+async fn summing(event: SignedUp, step: Step, State(hold): State<Hold>) -> Result<u64> {
     let sum = step.invoke_job::<u64>("sum", Sum { of: event.user });
-    let (sum, held) = tokio::join!(sum, step.run("held", held(shared.clone())));
+    let (sum, held) = tokio::join!(sum, step.run("held", hold.clone().held()));
     held?;
     Ok(sum?)
 }
 
-fn worker_of(client: &Client, shared: &Shared, function: Function<Shared>) -> RunningWorker {
+fn worker_of(client: &Client, hold: &Hold, function: Function<Hold>) -> RunningWorker {
     let metrics = Metrics::new();
-    let worker = Worker::new(client.clone(), shared.clone()).lease(Duration::from_secs(2));
+    let worker = Worker::new(client.clone(), hold.clone()).lease(Duration::from_secs(2));
     RunningWorker::start(worker.metrics(metrics.clone()).function(function), metrics)
 }
 
-async fn until_held(shared: &Shared) {
-    until("the body is held", async || shared.did.all().last().is_some_and(|did| did == "held")).await;
+async fn until_held(hold: &Hold) {
+    until("the body is held", async || hold.did.all().last().is_some_and(|did| did == "held")).await;
 }
 
 #[tokio::test]
 async fn a_run_of_whose_journal_entries_were_lost_goes_on_from_those_that_are_left() {
     let story = Story::begin().await;
-    let shared = Shared::default();
-    let worker = worker_of(&story.client, &shared, Function::new("two", two_steps));
+    let hold = Hold::new();
+    let worker = worker_of(&story.client, &hold, Function::new("two", two_steps));
     let run = start(&story, "two").await;
-    until_held(&shared).await;
+    until_held(&hold).await;
     until("the first step is journalled", async || run.journal().await.unwrap().len() == 1).await;
 
     let (keys, id) = (run.job().queue().keys().clone(), run.id().to_string());
     story.redis.ask::<u64>(&["HDEL", keys.get(QueueKey::journal), &format!("{id}.1")]).await;
     story.redis.ask::<u64>(&["HDEL", keys.get(QueueKey::steps), &id]).await;
-    shared.count.store(1, Ordering::Relaxed);
+    hold.let_go();
     run.result::<()>(DEADLINE).await.unwrap();
 
-    assert_eq!(shared.did.all(), ["first", "held", "first", "held"]);
+    assert_eq!(hold.did.all(), ["first", "held", "first", "held"]);
     let journal = run.journal().await.unwrap();
     let steps: Vec<_> = journal.entries().iter().map(|entry| entry.step.as_str()).collect();
     assert_eq!(steps, ["first", "held"]);
@@ -73,25 +88,25 @@ async fn a_run_of_whose_journal_entries_were_lost_goes_on_from_those_that_are_le
 #[tokio::test]
 async fn a_run_whose_start_of_a_job_was_lost_with_the_connection_starts_it_again() {
     let story = Story::begin().await;
-    let shared = Shared::default();
+    let hold = Hold::new();
     let proxy = Proxy::to(&story.redis);
     let client = Client::connect(proxy.url()).await.unwrap();
-    let worker = worker_of(&client, &shared, Function::new("summing", summing));
+    let worker = worker_of(&client, &hold, Function::new("summing", summing));
     let sums = story.client.queue("sums").unwrap();
     let is_there = async || sums.stats().await.unwrap().ready == 1;
     let run = start(&story, "summing").await;
     until("the job is there", is_there).await;
-    until_held(&shared).await;
+    until_held(&hold).await;
 
     let lost: Vec<String> = story.redis.ask(&["KEYS", "ergate:{sums}:*"]).await;
     let mut words = vec!["DEL"];
     words.extend(lost.iter().map(String::as_str));
     story.redis.ask::<u64>(&words).await;
     proxy.reset();
-    shared.count.store(1, Ordering::Relaxed);
+    hold.let_go();
 
     until("the job is there again", is_there).await;
     until_state(&run, RunState::Suspended).await;
-    assert_eq!(shared.did.all(), ["held"]);
+    assert_eq!(hold.did.all(), ["held"]);
     worker.stop().await;
 }
