@@ -12,7 +12,7 @@
 --          the token is to end it, 'late' the router's time is over}
 --          code: ok | repeated (this call was applied before: its reply was lost, or it arrives late)
 -- cost: O(jobs); O(log n) for each job that is scheduled or has a priority or keys
--- holds: a job is in exactly one state; a repeated call changes nothing; a full Redis changes nothing.
+-- holds: a job is in exactly one state; a repeated call changes nothing and answers what it answered; a full Redis changes nothing.
 
 local now = now_ms(ARGV[1])
 local producer, number, plain = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
@@ -25,40 +25,24 @@ local function key_of(record)
   end
 end
 
-local function applied_before()
-  local last = call('HGET', producers, producer)
-  return last and tonumber(match(last, '^%d+')) >= number
-end
-
 -- An id in `routed` whose event started no run has half a millisecond in its score.
 local function was_dropped(id)
   local since = call('ZSCORE', routed, id)
   return since and sub(since, -2) == '.5'
 end
 
-local function outcome_of_repeat(id, record, own, rules)
-  local kept = call('HGET', jobs, id)
-  if kept == record then
-    return ''
-  end
-  if own and kept then
-    return 'exists'
-  end
-  if own and was_dropped(id) then
-    return 'dropped'
-  end
-  local key = key_of(record)
-  local holder = key and holder_of(key, now)
-  if holder and holder ~= id then
-    return 'held ' .. holder
-  end
-  return rules == '' and '' or starting().repeated(rules, now)
-end
-
-if applied_before() then
+-- What the last call of a producer came to is kept as long as it matters: a holder that was in the way then may be gone by now.
+local last_number, said = match(call('HGET', producers, producer) or '', '^(%d+) %d+(.*)$')
+if last_number and tonumber(last_number) >= number then
   local outcomes = {}
-  for at = first_other, #ARGV, OTHER_FIELDS do
-    outcomes[#outcomes + 1] = outcome_of_repeat(ARGV[at], ARGV[at + 1], ARGV[at + 3] ~= '', ARGV[at + 7])
+  if tonumber(last_number) == number then
+    for outcome in string.gmatch(said, '\n([^\n]*)') do
+      outcomes[#outcomes + 1] = outcome
+    end
+  end
+  -- All new, or a call before the last, which comes too late for anybody to hear.
+  while #outcomes * OTHER_FIELDS < #ARGV - first_other + 1 do
+    outcomes[#outcomes + 1] = ''
   end
   return { now, 'repeated', outcomes }
 end
@@ -183,13 +167,16 @@ local function enqueue(id, record, when, own, window, on_conflict, expiry, rules
   return outcome
 end
 
-local outcomes = {}
+local outcomes, all_new = {}, true
 for at = first_other, #ARGV, OTHER_FIELDS do
-  outcomes[#outcomes + 1] = enqueue(
+  local outcome = enqueue(
     ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4], ARGV[at + 5], ARGV[at + 6], ARGV[at + 7])
+  outcomes[#outcomes + 1] = outcome
+  all_new = all_new and outcome == ''
 end
 
-call('HSET', producers, producer, format('%.0f %.0f', number, now))
+local answered = all_new and '' or '\n' .. table.concat(outcomes, '\n')
+call('HSET', producers, producer, format('%.0f %.0f', number, now) .. answered)
 if woken then
   wake_one()
 end

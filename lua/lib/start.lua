@@ -84,16 +84,6 @@ local function starting()
     return run, push_ready(run, kept, false)
   end
 
-  -- What is said to a caller whose call was applied before, about a run that is not there.
-  function code.repeated(rules, now)
-    local size, length, key = match(rules, '\nbatch (%d+) (%d+) ([^\n]+)')
-    local run = size and open_batch(key, length, now)
-    if run then
-      return 'held ' .. run
-    end
-    return code.has_room(rules, now) and '' or 'dropped'
-  end
-
   -- Cancels the run in whose place another starts: at once if it does not run, else by asking its worker.
   function code.cancel(holder, id, now)
     local state, token, kept = locate(holder)

@@ -69,7 +69,7 @@ end
 
 local page = call('HSCAN', producers, call('HGET', meta, 'producers_cursor') or '0', 'COUNT', limit)
 for i = 1, #page[2], 2 do
-  if tonumber(match(page[2][i + 1], '%d+$')) < now - KEEP_PRODUCER_MS then
+  if tonumber(match(page[2][i + 1], '^%d+ (%d+)')) < now - KEEP_PRODUCER_MS then
     call('HDEL', producers, page[2][i])
   end
 end

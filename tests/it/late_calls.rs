@@ -32,6 +32,24 @@ async fn an_entry_whose_first_call_arrives_after_the_one_that_repeated_it_is_jou
 }
 
 #[tokio::test]
+async fn an_enqueue_sent_again_is_told_who_was_in_the_way_though_that_has_ended_since() {
+    let story = Story::begin().await;
+    let mut jobs = story.by_hand();
+    let unique = |id: &str| Entry::new(id).unique(ergate::UniqueScope::Finished, "key");
+    jobs.enqueue(unique("holder")).await;
+    let call = [unique("other"), Entry::new("free").delay(10)];
+    let answered = jobs.enqueue_all(&call).await;
+    jobs.cancel("holder", "gone").await;
+
+    let again = jobs.enqueue_again(&call).await;
+
+    assert_eq!(answered, ["held holder", ""]);
+    assert_eq!(again, answered);
+    assert_eq!(jobs.state("other").await, None);
+    story.all_adds_up().await;
+}
+
+#[tokio::test]
 async fn a_job_leased_after_a_reaper_looked_is_found_by_the_next_one() {
     let story = Story::begin().await;
     let mut jobs = story.by_hand();

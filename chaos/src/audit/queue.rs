@@ -114,7 +114,8 @@ fn judge_producers(kept: &Kept, queue: &QueueName, findings: &mut Findings) {
     let producers = keys.get(QueueKey::producers);
     for (producer, last) in kept.hash(producers) {
         let last = text(last);
-        let numbers: Vec<_> = last.split(' ').map(str::parse::<u64>).collect();
+        let numbers: Vec<_> =
+            last.lines().next().unwrap_or_default().split(' ').map(str::parse::<u64>).collect();
         findings.expect(numbers.len() == 2 && numbers.iter().all(Result::is_ok), producers, || {
             format!("{producer} has {last:?} for number and time of its last call")
         });

@@ -30,8 +30,7 @@ pub(super) struct Queue {
     pub(super) limits: Limits,
     /// Ends that are to be told outside the queue: whose, how it ended, and what else is said of it.
     pub(super) told: Vec<(String, char, String)>,
-    /// Producer: number and time of its last call that was applied.
-    producers: BTreeMap<String, (u64, u64)>,
+    producers: BTreeMap<String, enqueue::Call>,
     places: i64,
 }
 

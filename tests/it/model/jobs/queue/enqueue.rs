@@ -8,6 +8,14 @@ use crate::story::by_hand::Entry;
 
 const KEEP_PRODUCER: u64 = 3_600_000;
 
+/// The last call of a producer that was applied.
+#[derive(Debug, Clone)]
+pub(super) struct Call {
+    number: u64,
+    at: u64,
+    outcomes: Vec<String>,
+}
+
 impl Queue {
     /// One call of a producer, and what is said of each of its jobs.
     pub(in crate::model::jobs) fn enqueue_call(
@@ -18,36 +26,21 @@ impl Queue {
         entries: &[Entry],
         now: u64,
     ) -> (&'static str, Vec<String>) {
-        if self.producers.get(producer).is_some_and(|(last, _)| *last >= number) {
-            let outcomes = entries.iter().map(|entry| self.repeated(entry, written_at, now));
-            return ("repeated", outcomes.collect());
+        if let Some(last) = self.producers.get(producer).filter(|last| last.number >= number) {
+            // A call before the last comes too late for anybody to hear.
+            let is_last = last.number == number;
+            let outcomes = if is_last { last.outcomes.clone() } else { vec![String::new(); entries.len()] };
+            return ("repeated", outcomes);
         }
         // A call puts in its plain jobs first; the others come in their order.
-        let outcomes = entries.iter().map(|entry| self.enqueue(entry, written_at, now)).collect();
-        self.producers.insert(producer.to_owned(), (number, now));
+        let outcomes: Vec<_> = entries.iter().map(|entry| self.enqueue(entry, written_at, now)).collect();
+        let call = Call { number, at: now, outcomes: outcomes.clone() };
+        self.producers.insert(producer.to_owned(), call);
         ("ok", outcomes)
     }
 
     pub(super) fn forget_producers(&mut self, now: u64) {
-        self.producers.retain(|_, (_, at)| *at + KEEP_PRODUCER >= now);
-    }
-
-    fn repeated(&self, entry: &Entry, written_at: u64, now: u64) -> String {
-        if entry.is_plain() {
-            return String::new();
-        }
-        let kept = self.jobs.get(&entry.id).map(|job| &job.record);
-        if kept == Some(&entry.record(written_at)) {
-            return String::new();
-        }
-        if entry.own_id && kept.is_some() {
-            return "exists".to_owned();
-        }
-        let holder = entry.unique.as_ref().and_then(|(_, key)| self.holder_of(key, now));
-        match holder {
-            Some(holder) if holder != entry.id => format!("held {holder}"),
-            _ => String::new(),
-        }
+        self.producers.retain(|_, last| last.at + KEEP_PRODUCER >= now);
     }
 
     fn enqueue(&mut self, entry: &Entry, written_at: u64, now: u64) -> String {
