@@ -6,7 +6,7 @@
 use std::{path::PathBuf, rc::Rc, time::Duration};
 
 use clap::Parser;
-use ergate::{Client, Error, Unique};
+use ergate::{Client, Error, Event, SendEvent, Unique};
 use ergate_chaos::{
     draft::{Draft, Order, drafts},
     ledger::{Answer, Ledger, Told, now_ns},
@@ -42,12 +42,16 @@ struct Options {
     /// Within which time.
     #[arg(long)]
     over_ms: u64,
+    /// Whether events get no ids of their own, each of which Redis remembers for a day.
+    #[arg(long)]
+    without_event_ids: bool,
 }
 
 struct Producer {
     client: Client,
     ledger: Ledger,
     member: String,
+    own_event_ids: bool,
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -60,7 +64,8 @@ async fn main() -> anyhow::Result<()> {
         .deadline(Duration::from_secs(3))
         .connect(&options.url)
         .await?;
-    let producer = Rc::new(Producer { client, ledger, member: options.member.clone() });
+    let own_event_ids = !options.without_event_ids;
+    let producer = Rc::new(Producer { client, ledger, member: options.member.clone(), own_event_ids });
     // All on this one thread, which has nothing to do but wait.
     LocalSet::new().run_until(produce(producer, &options)).await
 }
@@ -116,13 +121,18 @@ impl Producer {
             }
             Order::Order { nap_ms, pays_after_ms } => {
                 let event = || Ordered { order: id.to_owned(), nap_ms };
-                self.insist("ordered", id, async || client.send(event()).id(id).await.map(|_| true)).await?;
+                self.insist("ordered", id, async || self.event(event(), id).await.map(|_| true)).await?;
                 sleep(Duration::from_millis(pays_after_ms)).await;
                 let (event, payment) = (|| Paid { order: id.to_owned() }, format!("{id}-paid"));
-                self.insist("paid", &payment, async || client.send(event()).id(&payment).await.map(|_| true))
+                self.insist("paid", &payment, async || self.event(event(), &payment).await.map(|_| true))
                     .await
             }
         }
+    }
+
+    fn event(&self, event: impl Event, id: &str) -> SendEvent {
+        let send = self.client.send(event);
+        if self.own_event_ids { send.id(id) } else { send }
     }
 
     /// Asks again and again, until Redis says that it is kept or never will be.

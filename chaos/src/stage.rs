@@ -42,6 +42,8 @@ pub struct Plan {
     pub jobs: usize,
     /// Orders of each producer.
     pub orders: usize,
+    /// Whether their events have ids of their own.
+    pub event_ids: bool,
     /// The time over which all that is sent.
     pub over: Duration,
     /// How often a fault strikes in that time.
@@ -69,10 +71,11 @@ impl Default for Plan {
             producers: 2,
             jobs: 150,
             orders: 20,
+            event_ids: true,
             over: Duration::from_secs(4),
             strikes: 2,
             mixed: false,
-            patience: Duration::from_secs(60),
+            patience: Duration::from_secs(180),
             repairs: false,
             leases_hold: false,
         }
@@ -338,6 +341,7 @@ impl<G: Ground> Stage<G> {
         ] {
             command.args([flag, &value]);
         }
+        command.args((!self.plan.event_ids).then_some("--without-event-ids"));
         Ok(Member { name, process: Process::start(&mut command) })
     }
 

@@ -15,14 +15,16 @@ use std::{
 
 const NAP: Duration = Duration::from_millis(10);
 const PATIENCE: Duration = Duration::from_secs(5);
+/// Stolen time is told of the worst stretch of this length: an hour loses little where a second loses all.
+const STRETCH: Duration = Duration::from_secs(5);
 
 /// Watches until it is dropped.
 #[derive(Debug, Default)]
 pub struct Stalls {
     worst_us: Arc<AtomicU64>,
     slowest_us: Arc<AtomicU64>,
+    stolen_permille: Arc<AtomicU64>,
     over: Arc<AtomicBool>,
-    at_first: Ticks,
 }
 
 /// Time of all processors since the machine was started: see proc(5), `/proc/stat`.
@@ -42,20 +44,30 @@ impl Ticks {
             first.split_whitespace().skip(1).take(8).filter_map(|ticks| ticks.parse().ok()).collect();
         Self { all: ticks.iter().sum(), stolen: ticks.get(7).copied().unwrap_or(0) }
     }
+
+    fn stolen_permille_since(self, before: Self) -> u64 {
+        (1000 * (self.stolen - before.stolen)).checked_div(self.all - before.all).unwrap_or(0)
+    }
 }
 
 impl Stalls {
     /// Begins to watch.
     pub fn watch() -> Self {
-        let mut stalls = Self::default();
-        stalls.at_first = Ticks::now();
-        let (worst_us, over) = (Arc::clone(&stalls.worst_us), Arc::clone(&stalls.over));
+        let stalls = Self::default();
+        let (worst_us, stolen_permille) = (Arc::clone(&stalls.worst_us), Arc::clone(&stalls.stolen_permille));
+        let over = Arc::clone(&stalls.over);
         thread::spawn(move || {
+            let (mut since, mut at_first) = (Instant::now(), Ticks::now());
             while !over.load(Ordering::Relaxed) {
                 let asleep = Instant::now();
                 thread::sleep(NAP);
                 let late = asleep.elapsed().saturating_sub(NAP);
                 worst_us.fetch_max(u64::try_from(late.as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
+                if since.elapsed() >= STRETCH {
+                    let now = Ticks::now();
+                    stolen_permille.fetch_max(now.stolen_permille_since(at_first), Ordering::Relaxed);
+                    (since, at_first) = (Instant::now(), now);
+                }
             }
         });
         stalls
@@ -87,11 +99,9 @@ impl Stalls {
         self
     }
 
-    /// How much of the processors' time the host has given to others since, in percent.
+    /// How much of the processors' time the host gave to others in the worst five seconds since, in percent.
     pub fn stolen_percent(&self) -> f64 {
-        let now = Ticks::now();
-        let (all, stolen) = (now.all - self.at_first.all, now.stolen - self.at_first.stolen);
-        if all == 0 { 0.0 } else { 100.0 * stolen as f64 / all as f64 }
+        self.stolen_permille.load(Ordering::Relaxed) as f64 / 10.0
     }
 
     /// The longest the server took to answer.

@@ -10,7 +10,7 @@ use crate::{
         Does, RunningWorker, Story, act,
         plan::{Board, Go, PLAN, listen, long_sleep, step, until_run_is},
     },
-    support::until,
+    support::{Proxy, until},
 };
 
 /// A queue nobody works on.
@@ -20,6 +20,8 @@ const IDLE: &str = "idle";
 struct Everything {
     story: Story,
     worker: RunningWorker,
+    /// The worker's way to Redis.
+    wire: Proxy,
     ready: JobId,
     waiting: [JobId; 2],
     scheduled: JobId,
@@ -60,7 +62,9 @@ async fn everything() -> Everything {
     let in_a_year = Timestamp::now() + Duration::from_hours(24 * 300);
     let to_come = client.send(Go { word: "later".to_owned() }).ts(in_a_year).await.unwrap().id;
 
-    let worker = story.worker(4);
+    let wire = Proxy::to(&story.redis);
+    let by_wire = Client::connect(wire.url()).await.unwrap();
+    let worker = story.worker_with(&by_wire, 4, |worker| worker.lease(Duration::from_hours(1)));
     let completed = story.enqueue(1, Does::Succeed).await;
     story.until_state(&completed, JobState::Completed).await;
     let dead = story.enqueue(2, Does::FailForGood).await;
@@ -92,6 +96,7 @@ async fn everything() -> Everything {
     let [event]: [String; 1] = story.redis.ask(&["HKEYS", &names.bodies]).await;
     Everything {
         worker,
+        wire,
         ready,
         waiting: [behind, laned],
         scheduled,
@@ -298,6 +303,8 @@ async fn nothing_is_found_after_jobs_runs_events_schedules_and_limits() {
 #[tokio::test]
 async fn each_damage_is_found_and_nothing_else() {
     let everything = everything().await;
+    // Its worker would see to some of it.
+    everything.wire.stall().await;
     let damages = [
         everything.damages_to_jobs(),
         everything.damages_to_lanes(),

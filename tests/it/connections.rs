@@ -4,7 +4,7 @@ use ergate::prelude::*;
 
 use crate::{
     story::{Does, QUEUE, Story},
-    support::{RedisSentinel, RedisServer},
+    support::{Proxy, RedisSentinel, RedisServer, until},
 };
 
 /// The rights README.md lists: what a worker and its producers need, and nothing else.
@@ -14,12 +14,7 @@ const RIGHTS: &str = "~ergate:* &ergate:* -@all +@connection +@read +@write +@sc
 #[tokio::test]
 async fn work_goes_on_after_a_failover_that_sentinels_decide() {
     let sentinels = RedisSentinel::start().await;
-    let story = Story::at(&format!(
-        "redis+sentinel://{}/{}",
-        sentinels.url().trim_start_matches("redis://").trim_end_matches('/'),
-        sentinels.name()
-    ))
-    .await;
+    let story = Story::at(&known_to(&sentinels)).await;
     let worker = story.worker(4);
     story.enqueue(1, Does::Succeed).await;
     story.until_finished(1).await;
@@ -29,6 +24,22 @@ async fn work_goes_on_after_a_failover_that_sentinels_decide() {
     story.until_finished(2).await;
 
     worker.stop().await;
+}
+
+#[tokio::test]
+async fn an_old_primary_that_refuses_writes_without_its_replicas_is_left_for_the_new_one() {
+    let group = RedisSentinel::trio().await;
+    let story = Story::at(&known_to(&group)).await;
+    story.enqueue(1, Does::Succeed).await;
+    let before = group.primary_port().await;
+
+    group.failover().await;
+    group.is_alone(before).await;
+    let id = story.enqueue(2, Does::Succeed).await;
+    group.in_step().await;
+
+    assert_ne!(group.primary_port().await, before);
+    assert_eq!(story.state(&id).await, Some(JobState::Ready));
 }
 
 #[tokio::test]
@@ -63,6 +74,18 @@ async fn a_wrong_password_is_said_with_the_way_out_and_without_the_password() {
 }
 
 #[tokio::test]
+async fn a_connection_that_breaks_in_the_handshake_is_made_again() {
+    for word in ["INFO", "TIME"] {
+        let redis = RedisServer::start().await;
+        let proxy = Proxy::to(&redis);
+        let lost = proxy.lose_request_of(word);
+
+        Client::connect(proxy.url()).await.unwrap();
+        lost.await;
+    }
+}
+
+#[tokio::test]
 async fn resp3_works_like_resp2() {
     let redis = RedisServer::start().await;
     let story = Story::at(&format!("{}?protocol=resp3", redis.url().trim_end_matches('/'))).await;
@@ -72,8 +95,14 @@ async fn resp3_works_like_resp2() {
     story.until_state(&id, JobState::Completed).await;
 
     assert_eq!(story.queue().stats().await.unwrap().completed, 1);
-    let worker_process = story.client.workers().await.unwrap();
-    assert_eq!(worker_process.len(), 1);
+    until("the worker is listed", async || story.client.workers().await.unwrap().len() == 1).await;
     worker.stop().await;
     story.all_adds_up().await;
+}
+
+/// The address of a primary that sentinels know.
+fn known_to(sentinels: &RedisSentinel) -> String {
+    let sentinel = sentinels.url();
+    let host = sentinel.trim_start_matches("redis://").trim_end_matches('/');
+    format!("redis+sentinel://{host}/{}", sentinels.name())
 }

@@ -1,10 +1,13 @@
 //! What Redis did and nobody heard of: a proxy cuts the connection after Redis has answered, exactly there.
 
-use ergate::prelude::*;
+use ergate::{prelude::*, run::RunState};
 use ergate_shared::script;
 
 use crate::{
-    story::{Does, QUEUE, RunningWorker, Story, act},
+    story::{
+        Does, QUEUE, RunningWorker, Story, act,
+        plan::{Board, PLAN, Plan, step, until_run_is},
+    },
     support::{Proxy, until},
 };
 
@@ -129,6 +132,22 @@ async fn an_enqueue_that_never_arrived_is_sent_again() {
 
     assert_eq!(story.queue().stats().await.unwrap().ready, 2);
     story.all_adds_up().await;
+}
+
+#[tokio::test]
+async fn a_function_is_looked_up_again_when_the_connection_breaks_meanwhile() {
+    let story = Story::begin().await;
+    let planner = story.planner(&Board::default(), &[]);
+    let proxy = Proxy::to(&story.redis);
+    let client = Client::connect(proxy.url()).await.unwrap();
+    let lost = proxy.lose_request_of("HGETALL");
+
+    let plan = Plan { mark: "a".to_owned(), acts: vec![step("s")] };
+    let receipt = client.invoke(PLAN, &plan).await.unwrap();
+    lost.await;
+
+    until_run_is(&story.client.run(PLAN, receipt.id.as_str()).unwrap(), RunState::Completed).await;
+    planner.stop().await;
 }
 
 #[tokio::test]

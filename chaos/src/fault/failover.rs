@@ -16,8 +16,8 @@ use crate::{diary::Did, ledger::now_ns, stage::Stage};
 
 /// A second before a master was killed, its replicas had everything; in ns.
 const LAG: u64 = 1_000_000_000;
-/// Until then a pause of writes is over in any case, in ms.
-const PAUSE: &str = "10000";
+/// Writes are paused for so long, in ms, or until the server is killed.
+const PAUSE: &str = "60000";
 
 /// The primary is killed once its replicas have everything; Sentinel makes one of them the primary.
 pub const SENTINEL_QUIET: Fault<RedisSentinel> = Fault {
@@ -47,8 +47,8 @@ pub const CLUSTER_KILL: Fault<RedisCluster> =
 pub const CLUSTER_MIGRATE: Fault<RedisCluster> =
     Fault { name: "slot migrated", strike: |stage, chance| Box::pin(migrate(stage, chance)) };
 
-async fn pause_writes(server: &RedisServer) {
-    server.ask::<()>(&["CLIENT", "PAUSE", PAUSE, "WRITE"]).await;
+async fn pause_writes(server: &RedisServer) -> redis::RedisResult<()> {
+    server.try_ask(&["CLIENT", "PAUSE", PAUSE, "WRITE"]).await
 }
 
 async fn kill_primary(stage: &mut Stage<RedisSentinel>, quiet: bool) -> anyhow::Result<()> {
@@ -57,28 +57,29 @@ async fn kill_primary(stage: &mut Stage<RedisSentinel>, quiet: bool) -> anyhow::
     let primary = stage.ground.primary().await;
     let port = primary.port();
     if quiet {
-        pause_writes(primary).await;
+        pause_writes(primary).await?;
         stage.ground.in_step().await;
     }
     stage.ground.server(port).kill();
     stage.ground.primary_is_another(port).await;
     note(stage, since, quiet);
-    // It comes back with nothing, is told whom to follow, and gets everything from there.
-    stage.ground.server(port).restart().await;
+    stage.ground.comes_back(port).await;
     Ok(())
 }
 
 async fn order_failover(stage: &mut Stage<RedisSentinel>) -> anyhow::Result<()> {
     stage.ground.in_step().await;
-    let since = now_ns();
+    let (since, before) = (now_ns(), stage.ground.primary_port().await);
     stage.ground.failover().await;
     let port = stage.ground.primary_port().await;
     note(stage, since, false);
-    // Until the old primary follows, clients that have a connection to it write what is going to be thrown away.
+    // Until its replicas have left it, clients that have a connection to the old primary write what is going to be thrown away;
+    // after that it refuses to.
     let followed = now_ns();
+    stage.ground.is_alone(before).await;
+    stage.diary.note_since(followed, Did::Lost);
     stage.ground.in_step().await;
     anyhow::ensure!(stage.ground.primary_port().await == port, "there was another failover");
-    stage.diary.note_since(followed, Did::Lost);
     Ok(())
 }
 
@@ -102,13 +103,13 @@ async fn kill_master(stage: &mut Stage<RedisCluster>, chance: &mut Rng, quiet: b
     let place = stage.ground.serves(&key).await;
     let since = now_ns();
     if quiet {
-        pause_writes(&stage.ground.nodes()[place]).await;
+        pause_writes(&stage.ground.nodes()[place]).await?;
         stage.ground.in_step().await;
     }
     stage.ground.node(place).kill();
     stage.ground.taken_over(place).await;
     note(stage, since, quiet);
-    stage.ground.node(place).restart().await;
+    stage.ground.comes_back(place).await;
     Ok(())
 }
 

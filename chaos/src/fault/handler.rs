@@ -64,7 +64,7 @@ async fn panic_some<G: Ground>(stage: &mut Stage<G>, chance: &mut Rng) -> anyhow
 
 async fn take_memory<G: Ground>(stage: &mut Stage<G>, chance: &mut Rng) -> anyhow::Result<()> {
     sin(stage, chance, Sin::Hog(1)).await?;
-    for _ in 0..1000 {
+    for _ in 0..6000 {
         if stage.bury()? > 0 {
             return Ok(());
         }

@@ -93,8 +93,8 @@ async fn outlive(stage: &mut Stage<RedisServer>, chance: &mut Rng) -> anyhow::Re
     // They have begun by then, and not ended.
     sleep(lease.mul_f64(0.2)).await;
     let place = chance.usize(..stage.workers.len());
-    let since = now_ns();
     stage.workers[place].process.sigstop();
+    let since = now_ns();
     sleep(lease.mul_f64(1.4)).await;
     stage.diary.note_since(since, Did::Frozen(stage.workers[place].name.clone()));
     stage.workers[place].process.sigcont();

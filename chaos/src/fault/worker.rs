@@ -40,8 +40,9 @@ async fn freeze_one<G: Ground>(stage: &mut Stage<G>, chance: &mut Rng) -> anyhow
     let place = chance.usize(..stage.workers.len());
     let (longest, name) = (stage.plan.lease.as_millis() as u64, stage.workers[place].name.clone());
     let lasts = Duration::from_millis(longest + chance.u64(500..1500));
-    let since = now_ns();
     stage.workers[place].process.sigstop();
+    // Noted once it stands still, so that all it did before came before.
+    let since = now_ns();
     tokio::time::sleep(lasts).await;
     // Noted before it goes on, so that nothing it does then can have come before.
     stage.diary.note_since(since, Did::Frozen(name));

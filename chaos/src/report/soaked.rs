@@ -2,15 +2,14 @@
 
 use std::{fmt::Write as _, path::Path};
 
-use crate::soak::Soak;
+use crate::soak::{Soak, ours};
 
 /// A soak as Markdown, with the picture that was drawn of it.
 pub fn soaked(soak: &Soak, picture: &Path) -> String {
     let minutes = soak.samples.len();
-    let stolen = soak.samples.iter().filter(|sample| sample.is_stolen()).count();
-    let mut late: Vec<f64> =
-        soak.samples.iter().filter(|sample| !sample.is_stolen()).map(|sample| sample.late_p99_ms).collect();
+    let mut late: Vec<f64> = ours(&soak.samples).map(|sample| sample.late_p99_ms).collect();
     late.sort_by(f64::total_cmp);
+    let stolen = minutes - late.len();
     let mut text = format!(
         "{minutes} minutes, seed {}: {} jobs and events acknowledged at {:.0} jobs a second, half of the most that began in time, {:.0}; a \
          rolling deploy every ten minutes. From acknowledged to begun, p99 of a minute: {:.0} ms at the median, {:.0} ms at most.\n",
@@ -24,8 +23,8 @@ pub fn soaked(soak: &Soak, picture: &Path) -> String {
     if stolen > 0 {
         let _ = writeln!(
             text,
-            "\nIn {stolen} other minutes the host gave more than a quarter of the processors' time to others: how late jobs began in \
-             these is in the picture and is not judged."
+            "\nIn {stolen} other minutes, or just before them, the host gave more than 40 % of the processors' time to others for five \
+             seconds or longer: how late jobs began in these is in the picture and is not judged."
         );
     }
     let _ = writeln!(

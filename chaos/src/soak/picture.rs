@@ -20,7 +20,7 @@ pub fn svg(samples: &[Sample]) -> String {
         ),
         ("largest worker, MiB", samples.iter().map(|sample| mib(sample.worker)).collect()),
         ("late, p99, ms", samples.iter().map(|sample| sample.late_p99_ms).collect()),
-        ("stolen, %", samples.iter().map(|sample| sample.stolen_percent).collect()),
+        ("stolen, most of 5 s, %", samples.iter().map(|sample| sample.stolen_percent).collect()),
     ];
     let (width, height) = (LEFT + WIDTH + 20.0, (HEIGHT + GAP) * rows.len() as f64 + GAP);
     let mut text = format!(

@@ -11,6 +11,8 @@ use crate::{
 };
 
 const AFTER_REDIS: Duration = Duration::from_secs(2);
+/// A bad handler that takes longer blocks its thread.
+const BLOCKED_NS: u64 = 1_000_000_000;
 const AFTER_LEASE: Duration = Duration::from_secs(2);
 
 pub(super) fn judge(evidence: &Evidence, finds: &mut Finds) {
@@ -37,6 +39,13 @@ fn after_outages(evidence: &Evidence, finds: &mut Finds) {
 fn after_kills(evidence: &Evidence, finds: &mut Finds) {
     let promised = evidence.plan.lease + AFTER_LEASE;
     let outages: Vec<_> = evidence.diary.of(|did| matches!(did, Did::Outage | Did::Lost)).collect();
+    // Handlers that block their threads are in everybody's way.
+    let blocked: Vec<_> = evidence
+        .attempts
+        .iter()
+        .filter_map(|attempt| Some((attempt.from, attempt.to.filter(|_| attempt.kind == "bad")?)))
+        .filter(|(from, to)| to - from > BLOCKED_NS)
+        .collect();
     let mut begun: HashMap<&str, Vec<&Attempt>> = HashMap::new();
     for attempt in evidence.attempts.iter().filter(|attempt| attempt.kind == "plain") {
         begun.entry(&attempt.id).or_default().push(attempt);
@@ -51,6 +60,7 @@ fn after_kills(evidence: &Evidence, finds: &mut Finds) {
         let Some(again) = again else { continue };
         // While Redis is away nobody can take over; and whoever had taken over may have been killed before it began.
         if outages.iter().any(|deed| deed.ns < again.from && deed.until_ns > killed)
+            || blocked.iter().any(|(from, to)| *from < again.from && *to > killed)
             || again.tries.crashes > attempt.tries.crashes + 1
         {
             continue;

@@ -4,7 +4,7 @@ use std::{
     collections::HashMap,
     fmt,
     sync::{Arc, Mutex},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use ergate_shared::{
@@ -15,6 +15,7 @@ use ergate_shared::{
 use crate::{
     Enqueue, EnqueueAll, Error, JobHandle, Queue, Redis, ServerInfo,
     batch::{Batcher, Enqueues},
+    coalesce::until_answered,
     ending::Endings,
     event::batch::EventBatcher,
     handshake::shake_hands,
@@ -128,9 +129,13 @@ impl ClientBuilder {
     /// [`Error::Address`], [`Error::Unreachable`], or [`Error::Server`] for one that is too old or would lose jobs.
     pub async fn connect(self, url: &str) -> Result<Client, Error> {
         let redis = Redis::open(url)?;
+        let started = Instant::now();
         redis.connect_within(self.connect_within).await?;
         let registry = RegistryKeys::new(&self.namespace);
-        let server = shake_hands(&redis, &registry, self.allow_eviction).await?;
+        // The connection that was just made may break at once.
+        let left = self.connect_within.saturating_sub(started.elapsed());
+        let handshake = || shake_hands(&redis, &registry, self.allow_eviction);
+        let server = until_answered(left, &"the handshake", handshake).await?;
         Ok(Client { inner: Arc::new(self.inner(redis, registry, server, url)) })
     }
 

@@ -210,11 +210,22 @@ fn says(error: &RedisError, word: &str) -> bool {
 
 /// Whether after this error the connection must be dropped and the primary looked for again.
 ///
-/// The words are those a server says when it stops being the primary, restarts, or has lost its cluster. While a replica takes
-/// over, nodes send clients from one to the other for longer than these follow.
+/// The words are those a server says when it stops being the primary, restarts, or has lost its cluster or its replicas: one whose
+/// place another has taken does not hear of it for seconds. While a replica takes over, nodes send clients from one to the other for
+/// longer than these follow.
 pub(crate) fn breaks_connection(error: &RedisError) -> bool {
-    const WORDS: [&str; 9] =
-        ["READONLY", "UNBLOCKED", "LOADING", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "BUSY", "MOVED", "ASK"];
+    const WORDS: [&str; 10] = [
+        "READONLY",
+        "UNBLOCKED",
+        "LOADING",
+        "MASTERDOWN",
+        "NOREPLICAS",
+        "CLUSTERDOWN",
+        "TRYAGAIN",
+        "BUSY",
+        "MOVED",
+        "ASK",
+    ];
     error.is_io_error()
         || error.is_connection_dropped()
         || error.is_timeout()

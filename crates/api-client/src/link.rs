@@ -146,13 +146,13 @@ impl Redis {
     async fn within(
         &self,
         what: &'static str,
-        call: impl AsyncFnOnce(Link) -> Result<Value, RedisError>,
+        call: impl AsyncFnOnce(Link, u64) -> Result<Value, RedisError>,
     ) -> Result<Value, Error> {
         let deadline = self.shared.deadline;
         let started = Instant::now();
         let attempt = async {
             let (link, generation) = self.link().await.map_err(|source| (source, None))?;
-            call(link).await.map_err(|source| (source, Some(generation)))
+            call(link, generation).await.map_err(|source| (source, Some(generation)))
         };
         match tokio::time::timeout(deadline, attempt).await {
             Ok(Ok(value)) => Ok(value),
@@ -185,24 +185,31 @@ impl Redis {
         decode(call.script.name, self.run_value(call).await?)
     }
 
+    /// Runs a script whose arguments depend on the connection they go over: `make` is given its [`generation`](Self::generation).
+    ///
+    /// # Errors
+    /// As [`Redis::run`].
+    pub async fn run_over<T: FromRedisValue>(
+        &self,
+        what: &'static str,
+        make: impl FnOnce(u64) -> Call,
+    ) -> Result<T, Error> {
+        let value = self.within(what, async |link, generation| send(link, &make(generation)).await).await?;
+        decode(what, value)
+    }
+
     // The three that follow are not generic, so that each is compiled once and not for every type of reply.
 
     async fn run_value(&self, call: &Call) -> Result<Value, Error> {
-        self.within(call.script.name, async |mut link| match link.send(&call.by_sha()).await {
-            Err(error) if error.kind() == redis::ErrorKind::Server(ServerErrorKind::NoScript) => {
-                link.send(&call.by_text()).await
-            }
-            other => other,
-        })
-        .await
+        self.within(call.script.name, async |link, _| send(link, call).await).await
     }
 
     async fn command_value(&self, what: &'static str, command: &Cmd) -> Result<Value, Error> {
-        self.within(what, async |mut link| link.send(command).await).await
+        self.within(what, async |mut link, _| link.send(command).await).await
     }
 
     async fn pipeline_value(&self, what: &'static str, pipeline: &Pipeline) -> Result<Value, Error> {
-        self.within(what, async |mut link| link.send_all(pipeline).await.map(Value::Array)).await
+        self.within(what, async |mut link, _| link.send_all(pipeline).await.map(Value::Array)).await
     }
 
     /// Runs one command.
@@ -237,4 +244,14 @@ impl Redis {
 fn decode<T: FromRedisValue>(what: &'static str, value: Value) -> Result<T, Error> {
     T::from_redis_value(value)
         .map_err(|error| ergate_shared::Error::Reply { script: what, reply: error.to_string() }.into())
+}
+
+/// A server that does not know the script is sent its text.
+async fn send(mut link: Link, call: &Call) -> Result<Value, RedisError> {
+    match link.send(&call.by_sha()).await {
+        Err(error) if error.kind() == redis::ErrorKind::Server(ServerErrorKind::NoScript) => {
+            link.send(&call.by_text()).await
+        }
+        other => other,
+    }
 }

@@ -12,7 +12,7 @@ use ergate_shared::{
 };
 use tokio::sync::Mutex;
 
-use crate::{Client, Enqueue, Error, OnConflict};
+use crate::{Client, Enqueue, Error, OnConflict, coalesce::until_answered};
 
 /// How long what was read of the registry is taken for granted by those who start runs by hand. A function that is not in it
 /// is looked for anew.
@@ -36,7 +36,8 @@ impl KnownFunctions {
         {
             return Ok(Some(spec.clone()));
         }
-        let known: Functions = Arc::new(client.functions().await?);
+        let known: Functions =
+            Arc::new(until_answered(client.deadline(), name, || client.functions()).await?);
         let spec = newest(&known, name).cloned();
         *read = Some((Instant::now(), known));
         Ok(spec)
@@ -142,7 +143,8 @@ impl Enqueue {
         let client = self.client().clone();
         let since = client.redis().now_ms();
         let (queue, run) = self.named()?;
-        client.let_events_cancel(&queue, &run, &self.start.cancels, since).await?;
+        let keep = || client.let_events_cancel(&queue, &run, &self.start.cancels, since);
+        until_answered(client.deadline(), &run, keep).await?;
         self.start.since = Some(since);
         Ok(())
     }

@@ -129,7 +129,10 @@ fn settle_failure(context: &Context, route: &Route, tries: Tries, failure: &Fail
     let options = &context.inner.record.options;
     let failed = Tries { failures: tries.failures + 1, ..tries };
     let delay = match failure.course {
-        Course::Suspend { due, known } => return (Action::suspend(due, known), Ended::Suspended),
+        Course::Suspend { due, known } => {
+            let connection = context.inner.connection;
+            return (Action::Suspend { due, known, connection }, Ended::Suspended);
+        }
         Course::Snooze(delay) => return (Action::snooze(delay, tries), Ended::Snoozed),
         Course::Cancel => return (Action::cancel(failure.messages().0), Ended::Cancelled),
         Course::Fatal => None,

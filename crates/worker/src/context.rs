@@ -35,6 +35,8 @@ pub(crate) struct Inner {
     pub(crate) recorder: Recorder,
     /// How many entries the run's journal had when it was leased.
     pub(crate) steps: u32,
+    /// How many connections had been made when it began.
+    pub(crate) connection: u64,
     /// Whether this attempt has written into the run's journal.
     pub(crate) recorded: AtomicBool,
     /// Whether somebody outside the queue is to be told when it completes.

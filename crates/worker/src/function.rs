@@ -331,25 +331,11 @@ where
         let since = record.enqueued_at.min(happened_at);
         let shared = Arc::new(Shared::new(id, store, steps, &given, since));
         let client = context.inner.client.clone();
-        let connection = client.redis().generation();
         shared.load().await?;
-        let step = Step::new(Arc::clone(&shared), client.clone());
-        let ended = drive(&shared, handler.call(input, step, context, state)).await;
-        // The waits it registered and the jobs it started may be gone with the connection, if Redis came back without the last it
-        // had acknowledged. It is ready at once then, and its replay sees to them.
-        match ended {
-            Err(Failure { course: Course::Suspend { due, .. }, .. })
-                if client.redis().generation() != connection =>
-            {
-                Err(Failure::suspend(due, NO_COUNT))
-            }
-            ended => ended,
-        }
+        let step = Step::new(Arc::clone(&shared), client);
+        drive(&shared, handler.call(input, step, context, state)).await
     })
 }
-
-/// No journal has as many entries.
-const NO_COUNT: u32 = u32::MAX;
 
 fn given(record: &JobRecord) -> Result<RunInput> {
     serde_json::from_slice(&record.payload)

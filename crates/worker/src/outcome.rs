@@ -101,11 +101,19 @@ pub(crate) enum Action {
     Other {
         kind: &'static str,
         delay: Duration,
-        /// Instead of a delay, when a suspended run is due: ms since the epoch.
-        due: Option<u64>,
         tries: Option<Tries>,
         detail: Vec<u8>,
         failure: Option<FailureRecord>,
+    },
+    /// A run that leaves memory until `due`, ms since the epoch, or until something comes that the `known` entries of its journal do
+    /// not have.
+    Suspend {
+        due: u64,
+        known: u32,
+        /// How many connections had been made when its attempt began. On a later one, the waits it registered and the jobs it
+        /// started may be gone, if Redis came back without the last it had acknowledged: the run is ready at once then, and its
+        /// replay sees to them.
+        connection: u64,
     },
     /// The lease is lost: nothing is told.
     Nothing,
@@ -113,7 +121,7 @@ pub(crate) enum Action {
 
 impl Action {
     fn other(kind: &'static str, delay: Duration, tries: Option<Tries>) -> Self {
-        Self::Other { kind, delay, due: None, tries, detail: Vec::new(), failure: None }
+        Self::Other { kind, delay, tries, detail: Vec::new(), failure: None }
     }
 
     /// A completed job; told of apart if it has a unique key that must be let go, keys whose next jobs may start, or somebody
@@ -125,7 +133,6 @@ impl Action {
             return Self::Other {
                 kind: if context.inner.tells_completion { "tell" } else { "complete" },
                 delay: Duration::ZERO,
-                due: None,
                 tries: None,
                 detail: result.into_bytes(),
                 failure: None,
@@ -147,23 +154,10 @@ impl Action {
         Self::other("snooze", delay, Some(Tries { unhandled: tries.unhandled + 1, ..tries }))
     }
 
-    /// A run that leaves memory until `due`, or until something comes that the `known` entries of its journal do not have.
-    pub(crate) fn suspend(due: u64, known: u32) -> Self {
-        Self::Other {
-            kind: "suspend",
-            delay: Duration::ZERO,
-            due: Some(due),
-            tries: None,
-            detail: known.to_string().into_bytes(),
-            failure: None,
-        }
-    }
-
     pub(crate) fn cancel(reason: String) -> Self {
         Self::Other {
             kind: "cancel",
             delay: Duration::ZERO,
-            due: None,
             tries: None,
             detail: reason.into_bytes(),
             failure: None,
@@ -172,7 +166,7 @@ impl Action {
 
     pub(crate) fn retry(delay: Duration, tries: Tries, failure: FailureRecord) -> Self {
         let detail = failure.to_json();
-        Self::Other { kind: "retry", delay, due: None, tries: Some(tries), detail, failure: Some(failure) }
+        Self::Other { kind: "retry", delay, tries: Some(tries), detail, failure: Some(failure) }
     }
 
     pub(crate) fn dead(tries: Tries, failure: FailureRecord) -> Self {
@@ -180,7 +174,6 @@ impl Action {
         Self::Other {
             kind: "dead",
             delay: Duration::ZERO,
-            due: None,
             tries: Some(tries),
             detail,
             failure: Some(failure),
@@ -191,7 +184,6 @@ impl Action {
         Self::Other {
             kind: "discard",
             delay: Duration::ZERO,
-            due: None,
             tries: None,
             detail: failure.to_json(),
             failure: None,

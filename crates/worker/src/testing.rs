@@ -308,6 +308,7 @@ impl Setting {
                 notes: Notes::new(redis.clone(), keys.clone()),
                 recorder: Recorder::new(redis.clone(), keys, None),
                 steps: entries,
+                connection: 0,
                 recorded: AtomicBool::new(false),
                 tells_completion: false,
                 stop: Stop::default(),

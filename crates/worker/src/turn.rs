@@ -3,7 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use ergate_client::{Error, Redis};
-use ergate_shared::{JobId, WorkerId, duration, ending, script};
+use ergate_shared::{
+    JobId, WorkerId, duration, ending,
+    script::{self, Call},
+};
 
 use crate::{
     identity::Seat,
@@ -48,6 +51,52 @@ pub(crate) async fn take(
     ask: usize,
     settlements: &[Settlement],
 ) -> Result<Turn, Error> {
+    type Reply = (
+        u64,
+        String,
+        u64,
+        i64,
+        u64,
+        Vec<String>,
+        Vec<Vec<u8>>,
+        Vec<Option<String>>,
+        Vec<Option<u32>>,
+        Vec<String>,
+    );
+    let call = |connection| arguments(redis, seat, worker, token, ask, settlements, connection);
+    let (now, code, held, next, more, ids, records, tries, steps, stale): Reply =
+        redis.run_over("worker/turn", call).await?;
+    let code = match code.as_str() {
+        "ok" => Code::Ok,
+        "paused" => Code::Paused,
+        "lapsed" => Code::Lapsed,
+        _ => return Err(ergate_shared::Error::Reply { script: "worker/turn", reply: code }.into()),
+    };
+    let tries = tries.into_iter().chain(std::iter::repeat(None));
+    let steps = steps.into_iter().chain(std::iter::repeat(None));
+    let leased = ids
+        .into_iter()
+        .zip(records)
+        .zip(tries.zip(steps))
+        .map(|((id, record), (tries, steps))| Leased { id, record, tries, steps: steps.unwrap_or(0) })
+        .collect();
+    let next_in = u64::try_from(next).ok().map(Duration::from_millis);
+    Ok(Turn { code, now, held, next_in, more: more == 1, leased, stale })
+}
+
+/// No journal has as many entries.
+const NO_COUNT: &str = "-1";
+
+/// The arguments as they are right over one connection.
+fn arguments(
+    redis: &Redis,
+    seat: &Seat,
+    worker: &WorkerId,
+    token: &str,
+    ask: usize,
+    settlements: &[Settlement],
+    connection: u64,
+) -> Call {
     type Group<'a> = (&'a Arc<str>, Vec<(&'a JobId, &'a str)>);
     let mut groups: Vec<Group<'_>> = Vec::new();
     for settled in settlements {
@@ -77,49 +126,31 @@ pub(crate) async fn take(
         call.push(ending::write(&mut end, ending::COMPLETED, now, result.as_bytes()));
     }
     for settled in settlements {
-        let Action::Other { kind, delay, tries, detail, .. } = &settled.action else { continue };
+        let (kind, when, tries) = match &settled.action {
+            Action::Other { kind, delay, tries, .. } => {
+                (*kind, delay.min(&duration::LONGEST).as_millis().to_string(), *tries)
+            }
+            Action::Suspend { due, .. } => ("suspend", due.to_string(), None),
+            Action::Complete(_) | Action::Nothing => continue,
+        };
         call.push(kind);
         call.push(settled.id.as_str());
         call.push(settled.token.as_bytes());
-        call.push(match &settled.action {
-            Action::Other { due: Some(due), .. } => due.to_string(),
-            _ => delay.min(&duration::LONGEST).as_millis().to_string(),
-        });
+        call.push(when);
         call.push(tries.map(ergate_shared::Tries::to_text).unwrap_or_default());
-        match *kind {
-            "complete" | "tell" => call.push(ending::write(&mut end, ending::COMPLETED, now, detail)),
-            _ => call.push(detail),
+        match &settled.action {
+            Action::Other { kind: "complete" | "tell", detail, .. } => {
+                call.push(ending::write(&mut end, ending::COMPLETED, now, detail));
+            }
+            Action::Suspend { known, connection: began_on, .. } if *began_on == connection => {
+                call.push(known.to_string());
+            }
+            Action::Suspend { .. } => call.push(NO_COUNT),
+            Action::Other { detail, .. } => call.push(detail),
+            Action::Complete(_) | Action::Nothing => {}
         }
     }
-    type Reply = (
-        u64,
-        String,
-        u64,
-        i64,
-        u64,
-        Vec<String>,
-        Vec<Vec<u8>>,
-        Vec<Option<String>>,
-        Vec<Option<u32>>,
-        Vec<String>,
-    );
-    let (now, code, held, next, more, ids, records, tries, steps, stale): Reply = redis.run(&call).await?;
-    let code = match code.as_str() {
-        "ok" => Code::Ok,
-        "paused" => Code::Paused,
-        "lapsed" => Code::Lapsed,
-        _ => return Err(ergate_shared::Error::Reply { script: "worker/turn", reply: code }.into()),
-    };
-    let tries = tries.into_iter().chain(std::iter::repeat(None));
-    let steps = steps.into_iter().chain(std::iter::repeat(None));
-    let leased = ids
-        .into_iter()
-        .zip(records)
-        .zip(tries.zip(steps))
-        .map(|((id, record), (tries, steps))| Leased { id, record, tries, steps: steps.unwrap_or(0) })
-        .collect();
-    let next_in = u64::try_from(next).ok().map(Duration::from_millis);
-    Ok(Turn { code, now, held, next_in, more: more == 1, leased, stale })
+    call
 }
 
 /// Everything Redis says `worker` holds, with the tokens: read page by page, as only the worker itself changes it.

@@ -58,6 +58,14 @@ fn worker_of(client: &Client, hold: &Hold, function: Function<Hold>) -> RunningW
     RunningWorker::start(worker.metrics(metrics.clone()).function(function), metrics)
 }
 
+/// Deletes all that Redis has of the queue.
+async fn forget_sums(story: &Story) {
+    let keys: Vec<String> = story.redis.ask(&["KEYS", "ergate:{sums}:*"]).await;
+    let mut words = vec!["DEL"];
+    words.extend(keys.iter().map(String::as_str));
+    story.redis.ask::<u64>(&words).await;
+}
+
 async fn until_held(hold: &Hold) {
     until("the body is held", async || hold.did.all().last().is_some_and(|did| did == "held")).await;
 }
@@ -98,15 +106,36 @@ async fn a_run_whose_start_of_a_job_was_lost_with_the_connection_starts_it_again
     until("the job is there", is_there).await;
     until_held(&hold).await;
 
-    let lost: Vec<String> = story.redis.ask(&["KEYS", "ergate:{sums}:*"]).await;
-    let mut words = vec!["DEL"];
-    words.extend(lost.iter().map(String::as_str));
-    story.redis.ask::<u64>(&words).await;
+    forget_sums(&story).await;
     proxy.reset();
     hold.let_go();
 
     until("the job is there again", is_there).await;
     until_state(&run, RunState::Suspended).await;
     assert_eq!(hold.did.all(), ["held"]);
+    worker.stop().await;
+}
+
+#[tokio::test]
+async fn a_run_that_was_suspended_by_a_call_over_a_new_connection_starts_its_job_again_too() {
+    let story = Story::begin().await;
+    let hold = Hold::new();
+    let proxy = Proxy::to(&story.redis);
+    let client = Client::connect(proxy.url()).await.unwrap();
+    let worker = worker_of(&client, &hold, Function::new("summing", summing));
+    let sums = story.client.queue("sums").unwrap();
+    let is_there = async || sums.stats().await.unwrap().ready == 1;
+    let run = start(&story, "summing").await;
+    until("the job is there", is_there).await;
+    until_held(&hold).await;
+    let suspends = |words: &[&[u8]]| words.contains(&b"suspend".as_slice());
+    let lost = proxy.lose_request_when(suspends);
+
+    forget_sums(&story).await;
+    hold.let_go();
+    lost.await;
+
+    until("the job is there again", is_there).await;
+    until_state(&run, RunState::Suspended).await;
     worker.stop().await;
 }

@@ -35,7 +35,7 @@ async fn a_failover_keeps_the_data_and_moves_the_primary() {
 
 #[tokio::test]
 async fn a_trio_of_sentinels_agrees_on_another_primary_when_theirs_is_killed() {
-    let mut group = RedisSentinel::trio_that_keeps().await;
+    let mut group = RedisSentinel::trio().await;
     let before = group.primary().await;
     before.ask::<()>(&["SET", "key", "kept"]).await;
     let port = before.port();
@@ -43,8 +43,7 @@ async fn a_trio_of_sentinels_agrees_on_another_primary_when_theirs_is_killed() {
 
     group.server(port).kill();
     group.primary_is_another(port).await;
-    group.server(port).restart().await;
-    group.in_step().await;
+    group.comes_back(port).await;
 
     assert_eq!((group.servers().len(), group.urls().len()), (3, 3));
     assert_eq!(group.primary().await.ask::<String>(&["GET", "key"]).await, "kept");
@@ -64,7 +63,7 @@ async fn a_replica_takes_over_from_a_master_that_was_killed_and_slots_move_with_
 
     cluster.node(place).kill();
     cluster.taken_over(place).await;
-    cluster.node(place).restart().await;
+    cluster.comes_back(place).await;
     let new = cluster.serves("key").await;
     let others = cluster.masters().await;
     let other = *others.iter().find(|master| **master != new).unwrap();

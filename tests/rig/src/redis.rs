@@ -108,7 +108,7 @@ impl RedisOptions {
             server.port = free_port();
             let text = server.options.text(server.port);
             fs::write(server.config_file(), text).expect("the configuration can be written");
-            match server.launch().await {
+            match server.launch(&[]).await {
                 Ok(()) => return server,
                 Err(log) if log.contains("Address already in use") => {}
                 Err(log) => panic!("the server ended at once:\n{log}"),
@@ -205,8 +205,13 @@ impl RedisServer {
 
     /// Kills the server if it runs, and starts it again on the same port with the same directory.
     pub async fn restart(&mut self) {
+        self.restart_with(&[]).await;
+    }
+
+    /// The same with words of configuration that count for more than the file's, such as `--replica-priority` and `0`.
+    pub(crate) async fn restart_with(&mut self, words: &[&str]) {
         self.kill();
-        if let Err(log) = self.launch().await {
+        if let Err(log) = self.launch(words).await {
             panic!("the server did not start again:\n{log}");
         }
     }
@@ -227,12 +232,13 @@ impl RedisServer {
     }
 
     /// Starts the process; the error is the log of a server that ended before it was ready.
-    async fn launch(&mut self) -> Result<(), String> {
+    async fn launch(&mut self, words: &[&str]) -> Result<(), String> {
         let log = File::create(self.directory.join("log")).expect("the log can be made");
         let mut command = Command::new(server_binary());
         command
             .arg(self.config_file())
             .args(self.options.sentinel.then_some("--sentinel"))
+            .args(words)
             .current_dir(&self.directory)
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("a file can be shared"))
@@ -287,7 +293,9 @@ pub(crate) fn free_port() -> u16 {
 }
 
 async fn connection_to(url: &str) -> RedisResult<MultiplexedConnection> {
-    let patient = AsyncConnectionConfig::new().set_response_timeout(Some(DEADLINE));
+    let patient = AsyncConnectionConfig::new()
+        .set_connection_timeout(Some(DEADLINE))
+        .set_response_timeout(Some(DEADLINE));
     Client::open(url)?.get_multiplexed_async_connection_with_config(&patient).await
 }
 

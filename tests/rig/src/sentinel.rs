@@ -9,6 +9,10 @@ use super::{
 
 const NAME: &str = "ergate";
 
+/// A server that is silent for so long is taken for dead. Less, and a machine that stands still has sentinels take one server after
+/// the other for dead, until one is chosen that has nothing yet.
+const DOWN_AFTER_MS: u32 = 3000;
+
 /// A running group. Dropped, all of it is killed.
 #[derive(Debug)]
 pub struct RedisSentinel {
@@ -19,25 +23,21 @@ pub struct RedisSentinel {
 impl RedisSentinel {
     /// Starts a primary, one replica and one sentinel that decides alone, and returns once it knows a replica that is in step.
     pub async fn start() -> Self {
-        Self::of(1, 1, false).await
+        Self::of(1, 1).await
     }
 
-    /// Starts a primary, two replicas and three sentinels, two of which have to agree.
+    /// Starts a primary, two replicas and three sentinels, two of which have to agree. A primary without replicas refuses writes, so
+    /// that one whose place another has taken does not go on alone.
     pub async fn trio() -> Self {
-        Self::of(2, 3, false).await
+        let group = Self::of(2, 3).await;
+        for server in &group.servers {
+            server.ask::<()>(&["CONFIG", "SET", "min-replicas-to-write", "1"]).await;
+        }
+        group
     }
 
-    /// The same with servers that keep their data over a kill: a primary that comes back empty and is chosen again, as sentinels on
-    /// a machine that stands still may do, would empty its replicas.
-    pub async fn trio_that_keeps() -> Self {
-        Self::of(2, 3, true).await
-    }
-
-    async fn of(replicas: usize, sentinels: usize, keeps: bool) -> Self {
-        let options = || {
-            let options = RedisServer::options().config("repl-diskless-sync-delay", "0");
-            if keeps { options.config("appendonly", "yes") } else { options }
-        };
+    async fn of(replicas: usize, sentinels: usize) -> Self {
+        let options = || RedisServer::options().config("repl-diskless-sync-delay", "0");
         let primary = options().start().await;
         let port = primary.port().to_string();
         let mut servers = vec![primary];
@@ -53,7 +53,7 @@ impl RedisSentinel {
             let sentinel = RedisServer::options()
                 .sentinel()
                 .config("sentinel monitor", &format!("{NAME} 127.0.0.1 {port} {quorum}"))
-                .config("sentinel down-after-milliseconds", &format!("{NAME} 500"))
+                .config("sentinel down-after-milliseconds", &format!("{NAME} {DOWN_AFTER_MS}"))
                 .config("sentinel failover-timeout", &format!("{NAME} 5000"))
                 .start()
                 .await;
@@ -133,6 +133,30 @@ impl RedisSentinel {
         .await;
     }
 
+    /// Starts the server that was killed again, with nothing, as a replica of who took its place, and returns once it has everything.
+    ///
+    /// As an operator would have it: a server without data must not come back as the primary that its replicas still follow, which
+    /// would empty them, and must not be chosen before it has everything.
+    pub async fn comes_back(&mut self, port: u16) {
+        self.in_step().await;
+        let primary = self.primary_port().await.to_string();
+        let server = self.server(port);
+        server.restart_with(&["--replicaof", "127.0.0.1", &primary, "--replica-priority", "0"]).await;
+        self.in_step().await;
+        let settings = ["replica-priority", "100", "min-replicas-to-write", "1"];
+        self.server(port).ask::<()>(&[&["CONFIG", "SET"], &settings[..]].concat()).await;
+    }
+
+    /// Waits until the server has no replica left.
+    pub async fn is_alone(&self, port: u16) {
+        let server = self.servers.iter().find(|server| server.port() == port).expect("it is one of ours");
+        until("its replicas have left it", async || {
+            let info = server.try_ask::<String>(&["INFO", "replication"]).await.unwrap_or_default();
+            field(&info, "connected_slaves") == Some("0")
+        })
+        .await;
+    }
+
     /// Waits until one server is the primary and all others that run have all its data.
     pub async fn in_step(&self) {
         until("the replicas are in step", async || {
@@ -140,7 +164,8 @@ impl RedisSentinel {
             let Some(first) = self.servers.iter().find(|server| server.port() == primary) else {
                 return false;
             };
-            for other in self.servers.iter().filter(|server| server.port() != primary) {
+            let others = self.servers.iter().filter(|server| server.port() != primary);
+            for other in others.filter(|server| server.is_running()) {
                 if !follows(other, first).await {
                     return false;
                 }

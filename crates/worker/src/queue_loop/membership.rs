@@ -15,7 +15,9 @@ impl QueueLoop {
             .arg("")
             .arg(worker.as_str())
             .number(self.lease.as_millis() as i128);
-        match self.client.redis().run::<(u64, String)>(&call).await {
+        let redis = self.client.redis().clone();
+        // What ran under the id that was lost may not have been told so yet.
+        match self.answer(redis.run::<(u64, String)>(&call)).await {
             Ok((now, code)) if code == "ok" => {
                 self.client.redis().saw_time(now);
                 tracing::info!(queue = %self.seat.queue, %worker, slots = self.seat.slots, "worker joined");

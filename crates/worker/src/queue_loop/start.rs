@@ -58,6 +58,7 @@ impl QueueLoop {
                 notes: self.notes.clone(),
                 recorder: self.recorder.clone(),
                 steps: job.steps,
+                connection: self.client.redis().generation(),
                 recorded: AtomicBool::new(false),
                 tells_completion,
                 stop: Stop::default(),

@@ -1,15 +1,30 @@
 //! Who serves which slots now: after failovers and migrations that is not as it was at the start.
 
+use std::collections::BTreeSet;
+
 use super::RedisCluster;
-use crate::{sentinel::follows, until::until};
+use crate::{
+    redis::RedisServer,
+    sentinel::follows,
+    until::{until, until_some},
+};
 
 impl RedisCluster {
-    /// The places of the nodes that are masters now, as the first node that runs tells it.
+    /// The places of the nodes that serve slots now, once all that run agree on them: one that was away calls itself the master of
+    /// what another has taken over until it hears of it.
     pub async fn masters(&self) -> Vec<usize> {
-        let nodes = self.table().await;
-        let is_master = |flags: &str| flags.contains("master") && !flags.contains("fail");
-        let ports = nodes.iter().filter(|(_, flags, _)| is_master(flags)).map(|(port, ..)| *port);
-        ports.filter_map(|port| self.nodes.iter().position(|node| node.port() == port)).collect()
+        let ports = until_some("the nodes agree on their masters", async || {
+            let mut agreed = None;
+            for node in self.nodes.iter().filter(|node| node.is_running()) {
+                let seen = masters_seen_by(node).await?;
+                if *agreed.get_or_insert_with(|| seen.clone()) != seen {
+                    return None;
+                }
+            }
+            agreed
+        })
+        .await;
+        ports.iter().filter_map(|port| self.nodes.iter().position(|node| node.port() == *port)).collect()
     }
 
     /// The place of the node that serves `key` now.
@@ -39,6 +54,14 @@ impl RedisCluster {
         })
         .await;
         self.whole().await;
+    }
+
+    /// Starts the node at `place` again, whose place another has taken, with nothing, and returns once it has everything. Until then it
+    /// cannot take the place of its master, which would make the cluster forget.
+    pub async fn comes_back(&mut self, place: usize) {
+        self.nodes[place].restart_with(&["--cluster-replica-no-failover", "yes"]).await;
+        self.in_step().await;
+        self.nodes[place].ask::<()>(&["CONFIG", "SET", "cluster-replica-no-failover", "no"]).await;
     }
 
     /// Waits until every replica that runs has all the data of its master.
@@ -88,31 +111,23 @@ impl RedisCluster {
         }
         until("the slot is served by the other", async || self.serves(key).await == to).await;
     }
-
-    /// Port, flags and id of every node, as one that runs has them.
-    async fn table(&self) -> Vec<(u16, String, String)> {
-        let mut table = Vec::new();
-        until("a node tells who is who", async || {
-            for node in self.nodes.iter().filter(|node| node.is_running()) {
-                let Ok(text) = node.try_ask::<String>(&["CLUSTER", "NODES"]).await else { continue };
-                table = text.lines().filter_map(line).collect();
-                return !table.is_empty();
-            }
-            false
-        })
-        .await;
-        table
-    }
 }
 
-fn line(line: &str) -> Option<(u16, String, String)> {
-    let mut words = line.split(' ');
-    let (id, address, flags) = (words.next()?, words.next()?, words.next()?);
-    let port = address.split('@').next()?.rsplit(':').next()?.parse().ok()?;
-    Some((port, flags.to_owned(), id.to_owned()))
+/// The ports of those that serve slots and are not called failing.
+async fn masters_seen_by(node: &RedisServer) -> Option<BTreeSet<u16>> {
+    let text = node.try_ask::<String>(&["CLUSTER", "NODES"]).await.ok()?;
+    Some(text.lines().filter_map(master).collect())
 }
 
-async fn follows_this(replica: &crate::RedisServer, master: &crate::RedisServer) -> bool {
+/// The port in a line of `CLUSTER NODES`, `<id> <ip:port@cport> <flags> <master> <ping> <pong> <epoch> <link> <slot>…`, of a master.
+fn master(line: &str) -> Option<u16> {
+    let mut words = line.split(' ').skip(1);
+    let (address, flags, slots) = (words.next()?, words.next()?, words.nth(5));
+    let serves = flags.contains("master") && !flags.contains("fail") && slots.is_some();
+    serves.then(|| address.split('@').next()?.rsplit(':').next()?.parse().ok())?
+}
+
+async fn follows_this(replica: &RedisServer, master: &RedisServer) -> bool {
     let info = replica.try_ask::<String>(&["INFO", "replication"]).await.unwrap_or_default();
     info.contains(&format!("master_port:{}\r", master.port())) && follows(replica, master).await
 }
