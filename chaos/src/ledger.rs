@@ -37,7 +37,9 @@ impl Ledger {
     /// # Errors
     /// Errors of the file system.
     pub fn write(&self, line: &impl Serialize) -> std::io::Result<()> {
-        let mut text = serde_json::to_vec(line)?;
+        // A line of its own even behind half a one, of a process that was killed in the middle of it.
+        let mut text = vec![b'\n'];
+        serde_json::to_writer(&mut text, line)?;
         text.push(b'\n');
         (&*self.0).write_all(&text)
     }
@@ -130,4 +132,24 @@ pub enum Answer {
     Refused,
     /// An error that leaves open whether it is kept; it is asked for again.
     Unclear(String),
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::*;
+
+    #[test]
+    fn a_line_behind_half_a_one_is_read() {
+        let file = std::env::temp_dir().join(format!("ergate-ledger-{}", now_ns()));
+        let ledger = Ledger::open(&file).unwrap();
+
+        ledger.write(&1).unwrap();
+        (&*ledger.0).write_all(b"{\"half").unwrap();
+        ledger.write(&2).unwrap();
+
+        assert_eq!(read::<u32>(&file), [1, 2]);
+        fs::remove_file(file).unwrap();
+    }
 }

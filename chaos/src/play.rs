@@ -50,7 +50,8 @@ async fn perform<G: Ground>(
     outcome.memory_after = stage.ground.used_memory().await;
     if !outcome.breaches.is_empty() {
         stage.folder.keep = true;
-        for worker in stage.workers.iter().chain(&stage.leaving) {
+        let _ = std::fs::write(stage.folder.path().join("diary"), format!("{:#?}\n", stage.diary));
+        for worker in stage.workers.iter().chain(&stage.leaving).chain(&stage.gone) {
             let _ = std::fs::write(
                 stage.folder.path().join(format!("{}.log", worker.name)),
                 worker.process.output(),

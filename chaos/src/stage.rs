@@ -104,6 +104,8 @@ pub struct Stage<G> {
     pub workers: Vec<Member>,
     /// Workers that were told to stop.
     pub leaving: Vec<Member>,
+    /// Workers that were killed or ended by themselves, for what they logged.
+    pub gone: Vec<Member>,
     /// Producers.
     pub producers: Vec<Member>,
     /// What was done.
@@ -160,6 +162,7 @@ impl<G: Ground> Stage<G> {
             client,
             workers: Vec::new(),
             leaving: Vec::new(),
+            gone: Vec::new(),
             producers: Vec::new(),
             diary: Diary::default(),
             stalls,
@@ -354,7 +357,8 @@ impl<G: Ground> Stage<G> {
         for place in 0..self.workers.len() {
             if self.workers[place].process.ended().is_some() {
                 self.diary.note(Did::Killed(self.workers[place].name.clone()));
-                self.replace(place)?;
+                let dead = self.replace(place)?;
+                self.gone.push(dead);
                 buried += 1;
             }
         }

@@ -1,6 +1,9 @@
 //! What happens to a single Redis server.
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use anyhow::{Context as _, ensure};
 use ergate_rig::RedisServer;
@@ -102,12 +105,24 @@ async fn cut_power(stage: &mut On, chance: &mut Rng) -> anyhow::Result<()> {
     let killed = now_ns();
     let second_before = lengths.iter().rev().find(|(ns, _)| since - ns >= 1_000_000_000);
     let (from, length) = *second_before.context("the file was looked at for a second")?;
+    let length = whole_transactions(&file, length)?;
     std::fs::File::options().write(true).open(&file)?.set_len(length)?;
     stage.diary.note_between(from.saturating_sub(HELD_BACK_NS), killed, Did::Lost);
     sleep(millis(chance, 50..500)).await;
     stage.ground.restart().await;
     stage.diary.note_since(since, Did::Outage);
     Ok(())
+}
+
+/// How much of the file's first `length` bytes is whole. A cut within a transaction Redis 7.0 takes back at the next start only as
+/// far as the last whole command; at the start after that it carries out this half with what was appended since, and no script was
+/// ever applied by halves before.
+fn whole_transactions(file: &Path, length: u64) -> std::io::Result<u64> {
+    const END: &[u8] = b"*1\r\n$4\r\nEXEC\r\n";
+    let mut text = std::fs::read(file)?;
+    text.truncate(usize::try_from(length).unwrap_or(usize::MAX));
+    let last = text.windows(END.len()).rposition(|words| words == END);
+    Ok(last.map_or(length, |at| (at + END.len()) as u64))
 }
 
 /// The file that is being appended to.

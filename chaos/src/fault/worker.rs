@@ -32,7 +32,8 @@ async fn kill_one<G: Ground>(stage: &mut Stage<G>, chance: &mut Rng) -> anyhow::
     let mut victim = stage.replace(place)?;
     victim.process.sigkill();
     // Noted after it is gone, so that it can have done nothing later.
-    stage.diary.note(Did::Killed(victim.name));
+    stage.diary.note(Did::Killed(victim.name.clone()));
+    stage.gone.push(victim);
     Ok(())
 }
 
