@@ -58,6 +58,35 @@ fn worker_of(client: &Client, hold: &Hold, function: Function<Hold>) -> RunningW
     RunningWorker::start(worker.metrics(metrics.clone()).function(function), metrics)
 }
 
+/// A run that has started a job nobody performs, and whose other step is held.
+struct Summing {
+    story: Story,
+    hold: Hold,
+    /// The worker's way to Redis.
+    proxy: Proxy,
+    worker: RunningWorker,
+    run: ergate::RunHandle,
+}
+
+impl Summing {
+    async fn held() -> Self {
+        let story = Story::begin().await;
+        let hold = Hold::new();
+        let proxy = Proxy::to(&story.redis);
+        let client = Client::connect(proxy.url()).await.unwrap();
+        let worker = worker_of(&client, &hold, Function::new("summing", summing));
+        let run = start(&story, "summing").await;
+        until_there(&story).await;
+        until_held(&hold).await;
+        Self { story, hold, proxy, worker, run }
+    }
+}
+
+async fn until_there(story: &Story) {
+    let sums = story.client.queue("sums").unwrap();
+    until("the job is there", async || sums.stats().await.unwrap().ready == 1).await;
+}
+
 /// Deletes all that Redis has of the queue.
 async fn forget_sums(story: &Story) {
     let keys: Vec<String> = story.redis.ask(&["KEYS", "ergate:{sums}:*"]).await;
@@ -95,22 +124,13 @@ async fn a_run_of_whose_journal_entries_were_lost_goes_on_from_those_that_are_le
 
 #[tokio::test]
 async fn a_run_whose_start_of_a_job_was_lost_with_the_connection_starts_it_again() {
-    let story = Story::begin().await;
-    let hold = Hold::new();
-    let proxy = Proxy::to(&story.redis);
-    let client = Client::connect(proxy.url()).await.unwrap();
-    let worker = worker_of(&client, &hold, Function::new("summing", summing));
-    let sums = story.client.queue("sums").unwrap();
-    let is_there = async || sums.stats().await.unwrap().ready == 1;
-    let run = start(&story, "summing").await;
-    until("the job is there", is_there).await;
-    until_held(&hold).await;
+    let Summing { story, hold, proxy, worker, run } = Summing::held().await;
 
     forget_sums(&story).await;
     proxy.reset();
     hold.let_go();
 
-    until("the job is there again", is_there).await;
+    until_there(&story).await;
     until_state(&run, RunState::Suspended).await;
     assert_eq!(hold.did.all(), ["held"]);
     worker.stop().await;
@@ -118,16 +138,7 @@ async fn a_run_whose_start_of_a_job_was_lost_with_the_connection_starts_it_again
 
 #[tokio::test]
 async fn a_run_that_was_suspended_by_a_call_over_a_new_connection_starts_its_job_again_too() {
-    let story = Story::begin().await;
-    let hold = Hold::new();
-    let proxy = Proxy::to(&story.redis);
-    let client = Client::connect(proxy.url()).await.unwrap();
-    let worker = worker_of(&client, &hold, Function::new("summing", summing));
-    let sums = story.client.queue("sums").unwrap();
-    let is_there = async || sums.stats().await.unwrap().ready == 1;
-    let run = start(&story, "summing").await;
-    until("the job is there", is_there).await;
-    until_held(&hold).await;
+    let Summing { story, hold, proxy, worker, run } = Summing::held().await;
     let suspends = |words: &[&[u8]]| words.contains(&b"suspend".as_slice());
     let lost = proxy.lose_request_when(suspends);
 
@@ -135,7 +146,7 @@ async fn a_run_that_was_suspended_by_a_call_over_a_new_connection_starts_its_job
     hold.let_go();
     lost.await;
 
-    until("the job is there again", is_there).await;
+    until_there(&story).await;
     until_state(&run, RunState::Suspended).await;
     worker.stop().await;
 }
