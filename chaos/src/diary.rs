@@ -1,8 +1,8 @@
 //! What was done to a stage, and when: verdicts hold it against the ledgers.
 
-use std::time::Duration;
+use std::{collections::HashSet, time::Duration};
 
-use crate::ledger::now_ns;
+use crate::ledger::{Told, now_ns};
 
 /// One thing that was done.
 #[derive(Debug, Clone)]
@@ -39,6 +39,8 @@ pub struct Diary {
     pub deeds: Vec<Deed>,
     /// The same for people, beginning with the name of the fault.
     pub words: Vec<String>,
+    /// Jobs and events that Redis might have lost, and that were there when it was back.
+    pub survivors: HashSet<String>,
 }
 
 impl Diary {
@@ -63,10 +65,13 @@ impl Diary {
         self.deeds.iter().filter(move |deed| is(&deed.what))
     }
 
-    /// Whether what was acknowledged at some time from `asked_ns` to `told_ns`, when who asked heard of it, may have been lost by
-    /// Redis.
-    pub fn may_be_lost(&self, asked_ns: u64, told_ns: u64) -> bool {
-        self.of(|did| *did == Did::Lost).any(|deed| deed.ns <= told_ns && asked_ns <= deed.until_ns)
+    /// Whether what was acknowledged may have been lost by Redis: at some time from when it was asked for to when who asked heard of
+    /// it Redis lost something, and it was not there when that was over.
+    pub fn may_be_lost(&self, told: &Told) -> bool {
+        !self.survivors.contains(&told.id)
+            && self
+                .of(|did| *did == Did::Lost)
+                .any(|deed| deed.ns <= told.ns && told.asked_ns <= deed.until_ns)
     }
 
     /// Whether Redis lost anything it had acknowledged.

@@ -12,6 +12,7 @@ pub mod needed;
 pub mod network;
 pub mod producer;
 pub mod server;
+mod survivors;
 pub mod worker;
 
 /// What a strike comes to.

@@ -17,20 +17,10 @@ pub trait Ground: 'static {
         let _ = member;
         self.url()
     }
-
-    /// Bytes that all servers use for data; `None` if that says nothing here.
-    fn used_memory(&self) -> impl Future<Output = Option<u64>> {
-        async { None }
-    }
 }
 
 impl Ground for RedisServer {
     fn url(&self) -> String {
         RedisServer::url(self)
-    }
-
-    async fn used_memory(&self) -> Option<u64> {
-        let info: String = self.try_ask(&["INFO", "memory"]).await.ok()?;
-        info.lines().find_map(|line| line.strip_prefix("used_memory:"))?.trim().parse().ok()
     }
 }

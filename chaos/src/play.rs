@@ -40,14 +40,11 @@ async fn perform<G: Ground>(
     let mut chance = Rng::with_seed(seed);
     let begun = Instant::now();
     let mut stage = Stage::open(ground, plan, seed).await?;
-    let memory = stage.ground.used_memory().await;
     stage.produce()?;
     strike(&mut stage, faults, &mut chance).await?;
     let done = finish(&mut stage).await?;
     let evidence = Evidence::gather(&mut stage, done, begun.elapsed()).await?;
     let mut outcome = verdict::judge(&evidence, seed);
-    outcome.memory_before = memory;
-    outcome.memory_after = stage.ground.used_memory().await;
     if !outcome.breaches.is_empty() {
         stage.folder.keep = true;
         let _ = std::fs::write(stage.folder.path().join("diary"), format!("{:#?}\n", stage.diary));
@@ -63,7 +60,7 @@ async fn perform<G: Ground>(
 }
 
 /// Each strike has its part of the time, and comes somewhere in the middle half of it.
-async fn strike<G: Ground>(
+pub(crate) async fn strike<G: Ground>(
     stage: &mut Stage<G>,
     faults: &[Fault<G>],
     chance: &mut Rng,

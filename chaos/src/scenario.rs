@@ -5,6 +5,7 @@ use std::{pin::Pin, sync::Arc, time::Duration};
 use crate::{report::Outcome, stage::Plan};
 
 mod every_script;
+mod memory;
 mod mixtures;
 mod needed;
 mod network;
@@ -102,6 +103,7 @@ pub fn all() -> Vec<Scenario> {
         needed::all(),
         topology::all(),
         mixtures::all(),
+        memory::all(),
     ]
     .concat()
 }

@@ -5,13 +5,14 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{bail, ensure};
 use ergate::Retention;
 use ergate_rig::RedisServer;
 use serde::Serialize;
 use tokio::time::sleep;
 
 use crate::{
+    memory,
     play::insist,
     stage::{Plan, Stage},
     stalls::Stalls,
@@ -130,14 +131,9 @@ pub async fn soak(minutes: u64, seed: u64, mut tell: impl FnMut(&Sample)) -> any
         breaches.extend(found.breaches);
         let sample = Sample {
             minute,
-            redis: number(&stage.ground, &["INFO", "memory"], "used_memory:").await?,
-            events: event_bytes(&stage.ground).await?,
-            worker: stage
-                .workers
-                .iter()
-                .filter_map(|worker| resident(worker.process.id()))
-                .max()
-                .unwrap_or(0),
+            redis: memory::of_redis(&stage.ground).await?,
+            events: memory::of_events(&stage.ground).await?,
+            worker: memory::of_largest(&stage.workers),
             late_p99_ms: found.late_p99_ms,
             stall_ms: stalls.worst().as_millis() as u64,
             stolen_percent: stalls.stolen_percent(),
@@ -188,7 +184,7 @@ async fn fill_events(stage: &Stage<RedisServer>) -> anyhow::Result<()> {
         let payment = |number| Paid { order: format!("nobody-waits-{batch}-{number}") };
         stage.client.send_all((0..AT_ONCE).map(payment)).await?;
     }
-    until_done(stage).await
+    stage.until_done().await
 }
 
 /// The most jobs a second that begin in time. From as many as are done when many are sent at once, which large batches make easy,
@@ -198,13 +194,13 @@ async fn capacity(stage: &mut Stage<RedisServer>, account: &mut Account, seed: u
     let begun = Instant::now();
     stage.plan.over = Duration::from_millis(1);
     send(stage, "burst", seed).await?;
-    until_done(stage).await?;
+    stage.until_done().await?;
     let mut rate = BURST / begun.elapsed().as_secs_f64();
     for trial in 0..10 {
         account.read(stage)?;
         load(&mut stage.plan, rate, TRIAL);
         send(stage, &format!("trial{trial}"), seed + trial).await?;
-        until_done(stage).await?;
+        stage.until_done().await?;
         if account.read(stage)?.late_p99_ms < LATE_MS {
             return Ok(rate);
         }
@@ -228,22 +224,6 @@ async fn send(stage: &mut Stage<RedisServer>, name: &str, seed: u64) -> anyhow::
     Ok(())
 }
 
-/// Waits until nothing but the next tick is under way.
-async fn until_done(stage: &Stage<RedisServer>) -> anyhow::Result<()> {
-    for _ in 0..6000 {
-        let mut left = 0;
-        for queue in stage.queues() {
-            let stats = stage.client.queue(&queue)?.stats().await?;
-            left += stats.ready + stats.leased + stats.scheduled;
-        }
-        if left <= 1 {
-            return Ok(());
-        }
-        sleep(Duration::from_millis(100)).await;
-    }
-    bail!("a burst of jobs was not done within ten minutes")
-}
-
 async fn deploy_all(stage: &mut Stage<RedisServer>) -> anyhow::Result<()> {
     // One release after another, and both know the same: what counts here is that processes come and go.
     for place in 0..stage.workers.len() {
@@ -251,29 +231,6 @@ async fn deploy_all(stage: &mut Stage<RedisServer>) -> anyhow::Result<()> {
         sleep(Duration::from_secs(3)).await;
     }
     Ok(())
-}
-
-async fn number(server: &RedisServer, words: &[&str], line: &str) -> anyhow::Result<u64> {
-    let text: String = server.try_ask(words).await?;
-    let found = text.lines().find_map(|it| it.strip_prefix(line)?.trim().parse().ok());
-    found.with_context(|| format!("{words:?} tells no {line}"))
-}
-
-/// What the keys of events take.
-async fn event_bytes(server: &RedisServer) -> anyhow::Result<u64> {
-    let keys: Vec<String> = server.try_ask(&["KEYS", "ergate:{event*"]).await?;
-    let mut sum = 0;
-    for key in keys {
-        sum += server.try_ask::<Option<u64>>(&["MEMORY", "USAGE", &key, "SAMPLES", "50"]).await?.unwrap_or(0);
-    }
-    Ok(sum)
-}
-
-/// The memory of a process, as the system counts it.
-fn resident(process: u32) -> Option<u64> {
-    let text = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-    Some(line.trim().trim_end_matches(" kB").trim().parse::<u64>().ok()? * 1024)
 }
 
 /// Memory is flat: what Redis and the largest worker have is in the last third what it was in the middle third, but for 5 % and

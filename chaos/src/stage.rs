@@ -240,6 +240,26 @@ impl<G: Ground> Stage<G> {
             .context("the workers did not begin to work")?
     }
 
+    /// Waits until nothing but the next tick is under way.
+    ///
+    /// # Errors
+    /// After ten minutes.
+    pub async fn until_done(&self) -> anyhow::Result<()> {
+        for _ in 0..6000 {
+            let mut left = 0;
+            for queue in self.queues() {
+                let queue = self.client.queue(&queue)?;
+                let stats = insist(async || queue.stats().await).await?;
+                left += stats.ready + stats.leased + stats.scheduled;
+            }
+            if left <= 1 {
+                return Ok(());
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        bail!("not all was done within ten minutes")
+    }
+
     /// Starts a worker, which is not among `workers` yet.
     ///
     /// # Errors

@@ -1,7 +1,8 @@
 //! The scripts against models in plain Rust: random operations, calls that are lost, doubled and held up on their way, a clock
 //! that is set, and after each of them both compared.
 //!
-//! `ERGATE_MODEL_CASES` sets how many sequences each model plays, `ERGATE_MODEL_SEED` which; the seed is printed.
+//! `ERGATE_MODEL_CASES` sets how many sequences each model plays, `ERGATE_MODEL_SEED` which; the seed is printed. One that fails is
+//! made shorter in at most `ERGATE_MODEL_SHRINK` tries.
 
 use std::{collections::BTreeSet, fmt::Debug, io::Write as _};
 
@@ -33,7 +34,8 @@ where
     let _ = writeln!(std::io::stdout(), "{cases} sequences of ERGATE_MODEL_SEED={seed}");
     let mut bytes = [0; 32];
     bytes[..8].copy_from_slice(&seed.to_le_bytes());
-    let config = Config { cases, failure_persistence: None, max_shrink_iters: 4096, ..Config::default() };
+    let max_shrink_iters = setting("ERGATE_MODEL_SHRINK").map_or(4096, |tries| tries as u32);
+    let config = Config { cases, failure_persistence: None, max_shrink_iters, ..Config::default() };
     let mut runner = TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &bytes));
     if let Err(failure) = runner.run(&strategy, |value| play(value).map_err(TestCaseError::fail)) {
         panic!("{failure}");

@@ -2,7 +2,7 @@
 //!
 //! Replication is asynchronous: a master that is killed may have acknowledged what no replica has. So there are two sorts. In a
 //! *quiet* failover writes are paused until the replicas have everything, and nothing may be lost. In any other, what was
-//! acknowledged in the last second before it may be, and is counted.
+//! acknowledged in the last second before it may be, and is counted, unless the new master had it when it took over.
 
 use std::time::Duration;
 
@@ -11,8 +11,11 @@ use ergate_rig::{RedisCluster, RedisSentinel, RedisServer};
 use ergate_shared::key::QueueKey;
 use fastrand::Rng;
 
-use super::Fault;
-use crate::{diary::Did, ledger::now_ns, stage::Stage};
+use super::{
+    Fault,
+    survivors::{self, Sort},
+};
+use crate::{diary::Did, ground::Ground, ledger::now_ns, stage::Stage};
 
 /// A second before a master was killed, its replicas had everything; in ns.
 const LAG: u64 = 1_000_000_000;
@@ -62,7 +65,7 @@ async fn kill_primary(stage: &mut Stage<RedisSentinel>, quiet: bool) -> anyhow::
     }
     stage.ground.server(port).kill();
     stage.ground.primary_is_another(port).await;
-    note(stage, since, quiet);
+    note(stage, since, quiet, &[Sort::Job, Sort::Event]).await?;
     stage.ground.comes_back(port).await;
     Ok(())
 }
@@ -72,22 +75,30 @@ async fn order_failover(stage: &mut Stage<RedisSentinel>) -> anyhow::Result<()> 
     let (since, before) = (now_ns(), stage.ground.primary_port().await);
     stage.ground.failover().await;
     let port = stage.ground.primary_port().await;
-    note(stage, since, false);
+    note(stage, since, false, &[]).await?;
     // Until its replicas have left it, clients that have a connection to the old primary write what is going to be thrown away;
     // after that it refuses to.
     let followed = now_ns();
     stage.ground.is_alone(before).await;
     stage.diary.note_since(followed, Did::Lost);
+    survivors::note(stage, since.saturating_sub(LAG), &[Sort::Job, Sort::Event]).await?;
     stage.ground.in_step().await;
     anyhow::ensure!(stage.ground.primary_port().await == port, "there was another failover");
     Ok(())
 }
 
-fn note<G>(stage: &mut Stage<G>, since: u64, quiet: bool) {
+async fn note<G: Ground>(
+    stage: &mut Stage<G>,
+    since: u64,
+    quiet: bool,
+    sorts: &[Sort],
+) -> anyhow::Result<()> {
     stage.diary.note_since(since, Did::Outage);
     if !quiet {
         stage.diary.note_since(since.saturating_sub(LAG), Did::Lost);
+        survivors::note(stage, since.saturating_sub(LAG), sorts).await?;
     }
+    Ok(())
 }
 
 /// A key in the slot of one of the stage's queues.
@@ -108,7 +119,8 @@ async fn kill_master(stage: &mut Stage<RedisCluster>, chance: &mut Rng, quiet: b
     }
     stage.ground.node(place).kill();
     stage.ground.taken_over(place).await;
-    note(stage, since, quiet);
+    // The run that an event started may have been on the master that is gone, and the event on another.
+    note(stage, since, quiet, &[Sort::Job]).await?;
     stage.ground.comes_back(place).await;
     Ok(())
 }

@@ -10,7 +10,10 @@ use ergate_rig::RedisServer;
 use fastrand::Rng;
 use tokio::time::sleep;
 
-use super::Fault;
+use super::{
+    Fault,
+    survivors::{self, Sort},
+};
 use crate::{diary::Did, ledger::now_ns, stage::Stage};
 
 type On = Stage<RedisServer>;
@@ -88,8 +91,9 @@ async fn kill(stage: &mut On, chance: &mut Rng) -> anyhow::Result<()> {
 async fn kill_everysec(stage: &mut On, chance: &mut Rng) -> anyhow::Result<()> {
     let now = now_ns();
     kill(stage, chance).await?;
-    stage.diary.note_between(now.saturating_sub(HELD_BACK_NS), now_ns(), Did::Lost);
-    Ok(())
+    let since = now.saturating_sub(HELD_BACK_NS);
+    stage.diary.note_between(since, now_ns(), Did::Lost);
+    survivors::note(stage, since, &[Sort::Job, Sort::Event]).await
 }
 
 async fn cut_power(stage: &mut On, chance: &mut Rng) -> anyhow::Result<()> {
@@ -107,11 +111,12 @@ async fn cut_power(stage: &mut On, chance: &mut Rng) -> anyhow::Result<()> {
     let (from, length) = *second_before.context("the file was looked at for a second")?;
     let length = whole_transactions(&file, length)?;
     std::fs::File::options().write(true).open(&file)?.set_len(length)?;
-    stage.diary.note_between(from.saturating_sub(HELD_BACK_NS), killed, Did::Lost);
+    let lost_since = from.saturating_sub(HELD_BACK_NS);
+    stage.diary.note_between(lost_since, killed, Did::Lost);
     sleep(millis(chance, 50..500)).await;
     stage.ground.restart().await;
     stage.diary.note_since(since, Did::Outage);
-    Ok(())
+    survivors::note(stage, lost_since, &[Sort::Job, Sort::Event]).await
 }
 
 /// How much of the file's first `length` bytes is whole. A cut within a transaction Redis 7.0 takes back at the next start only as

@@ -36,8 +36,4 @@ impl Ground for Wired {
         self.wires.insert(member.to_owned(), wire);
         url
     }
-
-    async fn used_memory(&self) -> Option<u64> {
-        self.server.used_memory().await
-    }
 }

@@ -34,7 +34,7 @@ fn jobs(evidence: &Evidence, finds: &mut Finds) {
                 finds.breach(format!("{} {id} is {}: {:?}", told.kind, view.state, view.failure));
             }
             // What was done before Redis forgot that it ever was there was done.
-            None if evidence.diary.may_be_lost(told.asked_ns, told.ns) => {
+            None if evidence.diary.may_be_lost(told) => {
                 finds.counts.lost_by_redis += u64::from(!ended.contains(id));
             }
             None => finds.breach(format!("{} {id} was acknowledged and is lost", told.kind)),
@@ -64,7 +64,7 @@ fn orders(evidence: &Evidence, finds: &mut Finds) {
             let found = runs.get(&told.id).map_or(&[][..], Vec::as_slice);
             match found.len() {
                 1 => {}
-                0 if evidence.diary.may_be_lost(told.asked_ns, told.ns) => {
+                0 if evidence.diary.may_be_lost(told) => {
                     let filled =
                         evidence.bodies.iter().any(|body| body.about == told.id && body.step == "close");
                     finds.counts.lost_by_redis += u64::from(!filled && function == "order");

@@ -9,7 +9,7 @@ use ergate_shared::{
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::{Client, Error, enqueue::unshare};
+use crate::{Client, Error, enqueue::unshare, insist::insist_after};
 
 pub(crate) mod batch;
 mod history;
@@ -141,6 +141,18 @@ impl SendEvent {
     pub fn version(mut self, version: impl Into<String>) -> Self {
         self.version = Some(version.into());
         self
+    }
+
+    /// For the engine: tries until Redis has taken it, however long it is away or full.
+    #[doc(hidden)]
+    pub async fn insist(self) -> Result<EventId, Error> {
+        let client = self.client.clone();
+        let parcel = self.parcel()?;
+        let batcher = client.event_batcher(parcel.id.shard());
+        while let Err(error) = batcher.submit(vec![parcel.clone()]).await.map_err(unshare) {
+            insist_after(error).await?;
+        }
+        Ok(parcel.id)
     }
 
     /// Checks everything and writes the record. Nothing has been sent yet.

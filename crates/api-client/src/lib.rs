@@ -17,6 +17,7 @@ mod event;
 mod functions;
 mod handle;
 mod handshake;
+mod insist;
 mod limit;
 pub mod link;
 mod list;

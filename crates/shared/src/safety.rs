@@ -2,7 +2,8 @@
 //!
 //! Only a build with the feature `unsafe-switches` can; in any other [`Safety::is_on`] is the constant `true`, and scripts are
 //! what is under `lua/`. With it, the environment variable `ERGATE_UNSAFE_WITHOUT` names the one that is off, and every process
-//! says so on standard error. It is for tests of Ergate itself and nothing else: jobs are lost and doubled.
+//! says so on standard error; and `ERGATE_UNSAFE_LUA` puts a mutant in the place of a script. It is for tests of Ergate itself and
+//! nothing else: jobs are lost and doubled.
 
 /// Something without which a fault would do harm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,7 +58,7 @@ impl Safety {
 }
 
 #[cfg(feature = "unsafe-switches")]
-pub use switches::{VARIABLE, edited};
+pub use switches::{SOURCE_VARIABLE, VARIABLE, edited, source};
 
 #[cfg(feature = "unsafe-switches")]
 mod switches;

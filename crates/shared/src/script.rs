@@ -37,6 +37,8 @@ const PRELUDE: &str = "local call, byte, sub, match, format, unpack = \
 
 impl Script {
     fn assemble(name: &'static str, source: &'static str) -> Self {
+        #[cfg(feature = "unsafe-switches")]
+        let source = crate::safety::source(name, source);
         let keys: Vec<&'static str> = head(source, "-- keys:");
         let mut text = PRELUDE.to_owned();
         if !keys.is_empty() {
@@ -47,6 +49,8 @@ impl Script {
             let (_, code) = FRAGMENTS.iter().find(|(known, _)| *known == fragment).unwrap_or_else(|| {
                 panic!("script {name} uses the fragment {fragment}, which does not exist")
             });
+            #[cfg(feature = "unsafe-switches")]
+            let code = &crate::safety::source(&format!("lib/{fragment}"), code);
             text.push_str(code);
         }
         text.push_str(source);

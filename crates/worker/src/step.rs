@@ -165,12 +165,11 @@ impl Step {
         self.race(id, ways.collect::<Vec<_>>()).await
     }
 
-    /// Sends an event, once: its id is made of the run's id and the step's name, so that a repetition starts nothing twice.
+    /// Sends an event, once: its id is made of the run's id and the step's name, so that a repetition starts nothing twice. While
+    /// Redis is away or full it is sent again, and that counts as no failure.
     pub fn send<E: Event + Sync>(&self, id: impl Into<String>, event: E) -> RunStep<'static, EventId> {
         let client = self.client.clone();
-        self.run_with(id, async move |attempt: StepAttempt| {
-            client.send(event).id(attempt.key).await.map(|receipt| receipt.id)
-        })
+        self.run_with(id, async move |attempt: StepAttempt| client.send(event).id(attempt.key).insist().await)
     }
 
     /// Starts a run of another function with this data, and waits for what it returns.
@@ -198,11 +197,12 @@ impl Step {
         Invoke::new(&self.shared, self.shared.name(id.into()), self.client.enqueue(job))
     }
 
-    /// Enqueues a job, once, and goes on: its id is made of the run's id and the step's name.
+    /// Enqueues a job, once, and goes on: its id is made of the run's id and the step's name. While Redis is away or full it is
+    /// enqueued again, and that counts as no failure.
     pub fn enqueue(&self, id: impl Into<String>, job: impl Job + Sync) -> RunStep<'static, JobId> {
         let client = self.client.clone();
         self.run_with(id, async move |attempt: StepAttempt| {
-            client.enqueue(job).id(attempt.key).await.map(|receipt| receipt.id)
+            client.enqueue(job).id(attempt.key).insist().await.map(|receipt| receipt.id)
         })
     }
 

@@ -11,11 +11,9 @@ use super::{
 use crate::{
     Durability, Error,
     batch::{Draft, Special, Taken},
+    insist::insist_after,
     start::StartOptions,
 };
-
-/// How soon the engine tries again.
-const AGAIN: Duration = Duration::from_millis(500);
 
 /// A job that has passed every check.
 pub(crate) struct Ready {
@@ -164,14 +162,4 @@ impl IntoFuture for Enqueue {
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(self.send())
     }
-}
-
-/// Waits before a call that Redis has not answered, or had no memory for, is made again; any other error is handed on.
-async fn insist_after(error: Error) -> Result<(), Error> {
-    if !error.is_temporary() {
-        return Err(error);
-    }
-    tracing::warn!(%error, "job is not enqueued yet; it is tried again");
-    tokio::time::sleep(AGAIN).await;
-    Ok(())
 }

@@ -23,7 +23,7 @@ pub(super) const MOST_BYTES: usize = 4 * 1024 * 1024;
 const OWN_ID_FOR: Duration = Duration::from_hours(24);
 
 /// An event as it goes into the script.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Parcel {
     pub(crate) id: EventId,
     /// What it is kept under: its id, unless that is the user's own.

@@ -7,6 +7,9 @@ use super::Safety;
 /// The environment variable that names the safety that is off.
 pub const VARIABLE: &str = "ERGATE_UNSAFE_WITHOUT";
 
+/// The environment variable that puts another text in the place of one file under `lua/`: `worker/reap=FILE`.
+pub const SOURCE_VARIABLE: &str = "ERGATE_UNSAFE_LUA";
+
 /// Lines of scripts that are a safety, and what stands in their place without it: script, safety, line, replacement.
 const LINES: [(&str, Safety, &str, &str); 5] = [
     (
@@ -43,6 +46,21 @@ impl Safety {
     pub fn is_on(self) -> bool {
         *OFF != Some(self)
     }
+}
+
+/// The path of the file that is replaced, and what stands there instead.
+static OTHER: LazyLock<Option<(String, String)>> = LazyLock::new(|| {
+    let said = std::env::var(SOURCE_VARIABLE).ok()?;
+    let (path, file) =
+        said.split_once('=').unwrap_or_else(|| panic!("{SOURCE_VARIABLE}: no `=` in {said:?}"));
+    let text =
+        std::fs::read_to_string(file).unwrap_or_else(|error| panic!("{SOURCE_VARIABLE}: {file}: {error}"));
+    Some((path.to_owned(), text))
+});
+
+/// What stands in the file of this path under `lua/`, unless something else is to stand there.
+pub fn source(path: &str, own: &'static str) -> &'static str {
+    OTHER.as_ref().filter(|(replaced, _)| replaced == path).map_or(own, |(_, text)| text)
 }
 
 /// The text of a script, without what is off.

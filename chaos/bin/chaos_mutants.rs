@@ -1,0 +1,136 @@
+//! Runs the tests of the models, and then all others, with one fault in a script at a time, and lists the faults that none of them
+//! finds: see `script/mutants`.
+
+use std::{
+    fs,
+    io::Write as _,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, ensure};
+use clap::Parser;
+use ergate_chaos::mutants::{Mutant, mutants};
+use ergate_shared::safety::SOURCE_VARIABLE;
+
+/// A mutant may make tests wait for what does not come.
+const LONGEST: Duration = Duration::from_secs(240);
+
+#[derive(Parser)]
+#[command(about, version)]
+struct Options {
+    /// The folder of the scripts.
+    #[arg(long, default_value = "lua")]
+    lua: PathBuf,
+    /// The program of the behaviour tests, built with `unsafe-switches`.
+    #[arg(long)]
+    tests: PathBuf,
+    /// Only scripts whose path begins so, such as `worker/`; may be given several times.
+    #[arg(long)]
+    of: Vec<String>,
+    /// Only each so many-th mutant.
+    #[arg(long, default_value_t = 1)]
+    every: usize,
+    /// Beginning with this one, from 0.
+    #[arg(long, default_value_t = 0)]
+    from: usize,
+    /// Lists them, and runs nothing.
+    #[arg(long)]
+    list: bool,
+    /// What else is run for those that no model finds; as an argument of the tests' program.
+    #[arg(long)]
+    then: Vec<String>,
+}
+
+fn main() -> anyhow::Result<()> {
+    let options = Options::parse();
+    let mut out = anstream::stdout();
+    let mut all = Vec::new();
+    for (path, text) in sources(&options.lua)? {
+        if options.of.is_empty() || options.of.iter().any(|start| path.starts_with(start.as_str())) {
+            all.extend(mutants(&path, &text).into_iter().map(|mutant| (mutant, text.clone())));
+        }
+    }
+    let chosen: Vec<_> = all.into_iter().skip(options.from).step_by(options.every.max(1)).collect();
+    if options.list {
+        for (mutant, _) in &chosen {
+            writeln!(out, "{}", told(mutant))?;
+        }
+        writeln!(out, "{} mutants", chosen.len())?;
+        return Ok(());
+    }
+    let file = std::env::temp_dir().join(format!("ergate-mutant-{}.lua", std::process::id()));
+    let mut survived = 0;
+    for (mutant, text) in &chosen {
+        fs::write(&file, mutant.applied_to(text))?;
+        let found = finds(&options, mutant, &file)?;
+        survived += usize::from(!found);
+        if !found {
+            writeln!(out, "{}", told(mutant))?;
+        }
+    }
+    fs::remove_file(&file)?;
+    writeln!(out, "{} mutants, {survived} of them found by no test", chosen.len())?;
+    Ok(())
+}
+
+fn told(mutant: &Mutant) -> String {
+    let is = if mutant.is.is_empty() { "nothing" } else { mutant.is.trim() };
+    format!("{}:{}: {}  ->  {is}", mutant.path, mutant.line, mutant.was.trim())
+}
+
+/// Each file under the folder, by its path without the ending.
+fn sources(folder: &Path) -> anyhow::Result<Vec<(String, String)>> {
+    let mut found = Vec::new();
+    for part in fs::read_dir(folder).with_context(|| format!("{} cannot be read", folder.display()))? {
+        for file in fs::read_dir(part?.path())? {
+            let file = file?.path();
+            let path = file.strip_prefix(folder)?.with_extension("").to_string_lossy().into_owned();
+            found.push((path, fs::read_to_string(file)?));
+        }
+    }
+    found.sort();
+    ensure!(!found.is_empty(), "there are no scripts in {}", folder.display());
+    Ok(found)
+}
+
+/// Whether any test fails: first those of the model that plays the script, which take seconds.
+fn finds(options: &Options, mutant: &Mutant, file: &Path) -> anyhow::Result<bool> {
+    let folder = mutant.path.split('/').next().unwrap_or_default();
+    let model = match folder {
+        "job" | "worker" | "queue" => "model::jobs",
+        "event" | "run" => "model::runs",
+        "registry" => "model::registry",
+        "schedule" => "model::schedules",
+        _ => "model::",
+    };
+    if fails(options, mutant, file, &[model])? {
+        return Ok(true);
+    }
+    let others: Vec<&str> = options.then.iter().map(String::as_str).collect();
+    Ok(!others.is_empty() && fails(options, mutant, file, &others)?)
+}
+
+fn fails(options: &Options, mutant: &Mutant, file: &Path, arguments: &[&str]) -> anyhow::Result<bool> {
+    let mut running = Command::new(&options.tests)
+        .args(arguments)
+        .env(SOURCE_VARIABLE, format!("{}={}", mutant.path, file.display()))
+        .envs([("ERGATE_MODEL_SEED", "1"), ("ERGATE_MODEL_SHRINK", "0")])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .with_context(|| format!("{} cannot be run", options.tests.display()))?;
+    let begun = Instant::now();
+    loop {
+        if let Some(status) = running.try_wait()? {
+            return Ok(!status.success());
+        }
+        if begun.elapsed() > LONGEST {
+            running.kill()?;
+            running.wait()?;
+            return Ok(true);
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}

@@ -1,0 +1,40 @@
+//! What Redis and worker processes use.
+
+use anyhow::Context as _;
+use ergate_rig::RedisServer;
+
+use crate::stage::Member;
+
+/// Bytes Redis uses, as `INFO memory` has it.
+///
+/// # Errors
+/// Errors of the connection.
+pub async fn of_redis(server: &RedisServer) -> anyhow::Result<u64> {
+    let text: String = server.try_ask(&["INFO", "memory"]).await?;
+    let found = text.lines().find_map(|line| line.strip_prefix("used_memory:")?.trim().parse().ok());
+    found.context("INFO memory tells no used_memory")
+}
+
+/// What the keys of events take, which are kept for days by age and number.
+///
+/// # Errors
+/// Errors of the connection.
+pub async fn of_events(server: &RedisServer) -> anyhow::Result<u64> {
+    let keys: Vec<String> = server.try_ask(&["KEYS", "ergate:{event*"]).await?;
+    let mut sum = 0;
+    for key in keys {
+        sum += server.try_ask::<Option<u64>>(&["MEMORY", "USAGE", &key, "SAMPLES", "50"]).await?.unwrap_or(0);
+    }
+    Ok(sum)
+}
+
+/// Bytes of memory of the largest of these processes, as the system counts them.
+pub fn of_largest(members: &[Member]) -> u64 {
+    members.iter().filter_map(|member| resident(member.process.id())).max().unwrap_or(0)
+}
+
+fn resident(process: u32) -> Option<u64> {
+    let text = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    Some(line.trim().trim_end_matches(" kB").trim().parse::<u64>().ok()? * 1024)
+}

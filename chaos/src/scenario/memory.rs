@@ -1,0 +1,29 @@
+//! What is used is given back.
+
+use std::time::Duration;
+
+use super::{Scale, Scenario, single::safe};
+use crate::{
+    fault::{handler, server, worker},
+    rounds::rounds,
+    stage::Plan,
+};
+
+pub(super) fn all() -> Vec<Scenario> {
+    vec![
+        Scenario::new(
+            "same-work-again",
+            "the same work several times, workers and connections killed: memory comes back to what it was",
+            |scale: Scale, seed| async move {
+                let (times, plan) = match scale {
+                    Scale::Quick => (2, scale.plan()),
+                    Scale::Full => (5, Plan { jobs: 1000, over: Duration::from_secs(15), ..scale.plan() }),
+                };
+                let plan = Plan { event_ids: false, mixed: true, ..plan };
+                let faults = [worker::kill(), worker::stop(), handler::panic(), server::CLIENT_KILL];
+                rounds(safe().start().await, plan, &faults, times, seed).await
+            },
+        )
+        .only_in_full(),
+    ]
+}
