@@ -16,6 +16,7 @@ use crate::{
 mod ends;
 mod faults;
 mod invoking;
+mod let_go;
 mod racing;
 mod recording;
 mod rolled_back;

@@ -19,6 +19,7 @@ use crate::{
     ending::Endings,
     event::batch::EventBatcher,
     handshake::shake_hands,
+    let_go::SentIds,
     start::KnownFunctions,
 };
 
@@ -50,6 +51,8 @@ struct Inner {
     batchers: Mutex<HashMap<QueueName, Batcher>>,
     /// One for each shard.
     events: Vec<EventBatcher>,
+    /// The same.
+    sent_ids: Vec<SentIds>,
     endings: Endings,
     #[cfg(feature = "testing")]
     recording: Option<crate::Outbox>,
@@ -148,6 +151,7 @@ impl ClientBuilder {
             None,
         );
         Inner {
+            sent_ids: SentIds::of_all_shards(&redis, &self.namespace),
             redis,
             namespace: self.namespace,
             registry,
@@ -336,6 +340,10 @@ impl Client {
 
     pub(crate) fn event_batcher(&self, shard: usize) -> &EventBatcher {
         &self.inner.events[shard]
+    }
+
+    pub(crate) fn sent_ids(&self, shard: usize) -> &SentIds {
+        &self.inner.sent_ids[shard]
     }
 
     pub(crate) fn downgrade(&self) -> WeakClient {

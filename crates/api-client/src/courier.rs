@@ -9,8 +9,8 @@ use std::{
 };
 
 use ergate_shared::{
-    Event, EventName, EventRecord, FailureKind, FailureRecord, FunctionName, JobId, JobRecord, Parent,
-    QueueName, RunInput, Trigger, ending,
+    Event, EventId, EventName, EventRecord, FailureKind, FailureRecord, FunctionName, JobId, JobRecord,
+    Parent, QueueName, RunInput, Trigger, ending,
     event::LARGEST_EVENT,
     function::{EndedRun, FunctionCancelled, FunctionFailed, FunctionFinished, tells_of_an_end},
     key::QueueKey,
@@ -67,8 +67,15 @@ impl Client {
             let count = kept.len();
             let told: Vec<Told> =
                 kept.into_iter().filter_map(|(entry, fields)| read(entry, &fields)).collect();
-            tokio::try_join!(self.tell_parents(&told), self.tell_functions(queue, &told, &mut finished))?;
-            self.redis().command::<u64>("XDEL", &delete).await?;
+            let ((), sent) =
+                tokio::try_join!(self.tell_parents(&told), self.tell_functions(queue, &told, &mut finished))?;
+            let started: Vec<&JobId> =
+                told.iter().filter(|end| end.record.options.parent.is_some()).map(|end| &end.id).collect();
+            tokio::try_join!(
+                self.let_starts_go(queue, &started),
+                self.redis().command::<u64>("XDEL", &delete)
+            )?;
+            sent.into_iter().for_each(|event| self.let_event_id_go(event));
             if count < AT_ONCE {
                 return Ok(());
             }
@@ -100,10 +107,10 @@ impl Client {
         queue: &QueueName,
         told: &[Told],
         finished: &mut Option<bool>,
-    ) -> Result<(), Error> {
+    ) -> Result<Vec<EventId>, Error> {
         // Who is started by the end of a function does not care which version it was.
         let Some(function) = FunctionName::of_queue(queue).map(|function| function.base()) else {
-            return Ok(());
+            return Ok(Vec::new());
         };
         let mut events = Vec::new();
         for end in told {
@@ -117,16 +124,16 @@ impl Client {
             };
             events.extend(self.events_of(&function, end, input.events, heard));
         }
+        let mut ids = Vec::new();
         for sent in futures_util::future::join_all(events.into_iter().map(SendEvent::into_future)).await {
             match sent {
-                Err(error) if !error.is_connection() => {
-                    // It would be refused for ever, and hold up all that come after it.
-                    tracing::error!(%function, %error, "an end is told to no function");
-                }
-                sent => drop(sent?),
+                Ok(receipt) => ids.push(receipt.id),
+                Err(error) if error.is_temporary() => return Err(error),
+                // It would be refused for ever, and hold up all that come after it.
+                Err(error) => tracing::error!(%function, %error, "an end is told to no function"),
             }
         }
-        Ok(())
+        Ok(ids)
     }
 
     /// The events that tell of an end.

@@ -18,6 +18,7 @@ mod functions;
 mod handle;
 mod handshake;
 mod insist;
+mod let_go;
 mod limit;
 pub mod link;
 mod list;

@@ -103,6 +103,7 @@ impl Step {
             backoff: None,
             timeout: self.shared.defaults.timeout,
             body: Some(attempt::body(body)),
+            remembered: None,
             performing: None,
         }
     }
@@ -168,8 +169,14 @@ impl Step {
     /// Sends an event, once: its id is made of the run's id and the step's name, so that a repetition starts nothing twice. While
     /// Redis is away or full it is sent again, and that counts as no failure.
     pub fn send<E: Event + Sync>(&self, id: impl Into<String>, event: E) -> RunStep<'static, EventId> {
-        let client = self.client.clone();
-        self.run_with(id, async move |attempt: StepAttempt| client.send(event).id(attempt.key).insist().await)
+        let (client, remembers) = (self.client.clone(), self.client.clone());
+        let mut step = self.run_with(id, async move |attempt: StepAttempt| {
+            client.send(event).id(attempt.key).insist().await
+        });
+        let sent = EventId::new(attempt::key(&self.shared.id, &step.id)).ok();
+        step.remembered = sent
+            .map(|sent| Box::new(move || remembers.let_event_id_go(sent)) as attempt::Remembered<'static>);
+        step
     }
 
     /// Starts a run of another function with this data, and waits for what it returns.
@@ -289,6 +296,7 @@ pub struct RunStep<'a, T> {
     backoff: Option<Backoff>,
     timeout: Option<Duration>,
     body: Option<Body<'a>>,
+    remembered: Option<attempt::Remembered<'a>>,
     performing: Option<Performing<'a, T>>,
 }
 
@@ -343,7 +351,7 @@ impl<'a, T: DeserializeOwned + Send + 'a> Future for RunStep<'a, T> {
                 backoff: this.backoff.take(),
                 timeout: this.timeout,
             };
-            this.performing = Some(Box::pin(trial.perform(body)));
+            this.performing = Some(Box::pin(trial.perform(body, this.remembered.take())));
         }
         match &mut this.performing {
             Some(performing) => performing.as_mut().poll(cx),

@@ -1,5 +1,7 @@
 //! Redis has no memory left: new work is refused, what runs goes on.
 
+use ergate::FunctionFailed;
+
 use super::*;
 
 #[tokio::test]
@@ -160,6 +162,31 @@ async fn a_run_that_enqueues_a_job_in_a_full_redis_does_so_once_there_is_room_an
 
     let job: JobId = run.result::<String>(DEADLINE).await.unwrap().parse().unwrap();
     story.until_state(&job, JobState::Completed).await;
+    worker.stop().await;
+    story.all_adds_up().await;
+}
+
+#[tokio::test]
+async fn the_end_of_a_run_in_a_full_redis_is_told_once_there_is_room() {
+    async fn fail(_: Signed, step: Step, State(trace): State<Trace>) -> Result<()> {
+        step.run("gate", async {
+            trace.pass(1).await;
+            Ok::<_, Failure>(())
+        })
+        .await?;
+        Err(Failure::fatal("it was not to be"))
+    }
+    async fn heard(failed: FunctionFailed, _: Step) -> Result<String> {
+        Ok(failed.error.message)
+    }
+    let story = Story::begin().await;
+    let (worker, run) = refused(&story, Function::new("full", fail).on_failure(heard)).await;
+
+    let _: String = story.redis.ask(&["CONFIG", "SET", "maxmemory", "0"]).await;
+
+    assert!(run.result::<()>(DEADLINE).await.unwrap_err().to_string().contains("it was not to be"));
+    let failures = story.client.queue("fn/full-failure").unwrap();
+    until("it was heard of", async || failures.stats().await.unwrap().completed == 1).await;
     worker.stop().await;
     story.all_adds_up().await;
 }

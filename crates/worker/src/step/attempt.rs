@@ -10,7 +10,7 @@ use std::{
 };
 
 use ergate_shared::{
-    Backoff, FailureKind, FailureRecord, duration,
+    Backoff, FailureKind, FailureRecord, JobId, duration,
     run::{LARGEST_RESULT, Op},
 };
 use futures_util::FutureExt;
@@ -57,6 +57,14 @@ where
     })
 }
 
+/// What is done once, when what the body returned is in the journal.
+pub(super) type Remembered<'a> = Box<dyn FnOnce() + Send + 'a>;
+
+/// What a step hands to those it calls: the same at every attempt.
+pub(super) fn key(run: &JobId, step: &str) -> String {
+    format!("{run}/{step}")
+}
+
 /// How a step is to be tried.
 pub(super) struct Trial {
     pub(super) shared: Arc<Shared>,
@@ -67,15 +75,22 @@ pub(super) struct Trial {
 }
 
 impl Trial {
-    pub(super) async fn perform<T: DeserializeOwned>(self, body: Body<'_>) -> Result<T, StepError> {
+    pub(super) async fn perform<T: DeserializeOwned>(
+        self,
+        body: Body<'_>,
+        remembered: Option<Remembered<'_>>,
+    ) -> Result<T, StepError> {
         let (seen, standing) = self.shared.standing(&self.step);
-        let standing = match standing {
-            Standing::Fresh => self.attempt(body, 1, seen).await,
+        let (standing, is_new) = match standing {
+            Standing::Fresh => (self.attempt(body, 1, seen).await, true),
             Standing::Retry { attempt, due } if due <= self.shared.store.now_ms() => {
-                self.attempt(body, attempt + 1, seen).await
+                (self.attempt(body, attempt + 1, seen).await, true)
             }
-            standing => standing,
+            standing => (standing, false),
         };
+        if let (Standing::Done(_), true, Some(remembered)) = (&standing, is_new, remembered) {
+            remembered();
+        }
         match standing {
             Standing::Done(result) => match serde_json::from_str(&result) {
                 Ok(value) => Ok(value),
@@ -94,7 +109,7 @@ impl Trial {
     /// Runs the body once; returns what the journal says then.
     async fn attempt(&self, body: Body<'_>, number: u32, seen: u32) -> Standing {
         let of = self.retries.saturating_add(1);
-        let key = format!("{}/{}", self.shared.id, self.step);
+        let key = key(&self.shared.id, &self.step);
         let started = Instant::now();
         let returned = match self.shared.store.instead(&self.step) {
             Some(Instead::Return(result)) => Ok(result),
