@@ -271,6 +271,8 @@ impl<G: Ground> Stage<G> {
         self.newest = self.newest.max(self.plan.release);
         let mut command = Command::new(program("chaos-worker")?);
         command
+            // The first panic's backtrace would bring 40 MB of symbols into memory, for good.
+            .env_remove("RUST_BACKTRACE")
             .args(["--url", &self.ground.url_for(&name), "--member", &name])
             .arg("--ledger")
             .arg(self.ledger());
