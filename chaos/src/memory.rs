@@ -20,12 +20,25 @@ pub async fn of_redis(server: &RedisServer) -> anyhow::Result<u64> {
 /// # Errors
 /// Errors of the connection.
 pub async fn of_events(server: &RedisServer) -> anyhow::Result<u64> {
-    let keys: Vec<String> = server.try_ask(&["KEYS", "ergate:{event*"]).await?;
+    of_keys(server, "ergate:{event*").await
+}
+
+async fn of_keys(server: &RedisServer, pattern: &str) -> anyhow::Result<u64> {
+    let keys: Vec<String> = server.try_ask(&["KEYS", pattern]).await?;
     let mut sum = 0;
     for key in keys {
         sum += server.try_ask::<Option<u64>>(&["MEMORY", "USAGE", &key, "SAMPLES", "50"]).await?.unwrap_or(0);
     }
     Ok(sum)
+}
+
+/// What keys take that hold for an hour what is not to be done twice: answers of producers' last calls, and ids of runs that were
+/// started by others.
+///
+/// # Errors
+/// Errors of the connection.
+pub async fn of_the_hour(server: &RedisServer) -> anyhow::Result<u64> {
+    Ok(of_keys(server, "ergate:*:producers").await? + of_keys(server, "ergate:*:routed").await?)
 }
 
 /// Bytes of memory of the largest of these processes, as the system counts them.

@@ -47,7 +47,7 @@ async fn perform<G: Ground>(
     let mut outcome = verdict::judge(&evidence, seed);
     if !outcome.breaches.is_empty() {
         stage.folder.keep = true;
-        let _ = std::fs::write(stage.folder.path().join("diary"), format!("{:#?}\n", stage.diary));
+        let _ = std::fs::write(stage.folder.path().join("diary"), format!("{:#?}\n", evidence.diary));
         for worker in stage.workers.iter().chain(&stage.leaving).chain(&stage.gone) {
             let _ = std::fs::write(
                 stage.folder.path().join(format!("{}.log", worker.name)),

@@ -27,9 +27,9 @@ pub struct Outcome {
     pub back: Vec<Back>,
     /// The longest the machine stood still.
     pub stall_ms: u64,
-    /// Bytes Redis used before the work.
+    /// Bytes Redis used after the first of several rounds of the same work.
     pub memory_before: Option<u64>,
-    /// Bytes Redis used after it, with all that is kept.
+    /// The same after the last.
     pub memory_after: Option<u64>,
     /// What does not hold. Empty is good.
     pub breaches: Vec<String>,

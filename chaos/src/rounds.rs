@@ -2,7 +2,7 @@
 //! comes back to what it was.
 //!
 //! The first round counts for nothing: by its end connections, tables and metrics have the size they keep. Events are kept for
-//! days, by promise, so what they take is not counted.
+//! days, and what is not to be done twice for an hour, by promise, so what they take is not counted.
 
 use std::time::{Duration, Instant};
 
@@ -71,7 +71,9 @@ async fn perform(
         purge(&stage, &mut outcome).await?;
         sleep(REST).await;
         used.push(Used {
-            redis: memory::of_redis(&stage.ground).await? - memory::of_events(&stage.ground).await?,
+            redis: memory::of_redis(&stage.ground).await?
+                - memory::of_events(&stage.ground).await?
+                - memory::of_the_hour(&stage.ground).await?,
             worker: memory::of_largest(&stage.workers),
         });
     }

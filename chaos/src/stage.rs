@@ -1,11 +1,6 @@
 //! A running stage: the ground, worker and producer processes, the ledgers they write, and a diary of what was done to them.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    process::Command,
-    time::Duration,
-};
+use std::{path::PathBuf, process::Command, time::Duration};
 
 use anyhow::{Context as _, bail};
 use ergate::{Client, Retention};
@@ -19,68 +14,11 @@ use crate::{
     work::{functions, jobs},
 };
 
-/// How large a play is, and what is expected of it.
-#[derive(Debug, Clone)]
-pub struct Plan {
-    /// Worker processes at a time.
-    pub workers: usize,
-    /// Slots of each, for jobs and for each function.
-    pub slots: usize,
-    /// Their lease.
-    pub lease: Duration,
-    /// Their shutdown deadline.
-    pub deadline: Duration,
-    /// By how much the clock of each is wrong, in turn.
-    pub clocks_ms: Vec<i64>,
-    /// The address space of each, in MiB.
-    pub memory_mb: Option<u64>,
-    /// The release of those that are started.
-    pub release: u32,
-    /// Producer processes.
-    pub producers: usize,
-    /// Jobs of each producer.
-    pub jobs: usize,
-    /// Orders of each producer.
-    pub orders: usize,
-    /// Whether their events have ids of their own.
-    pub event_ids: bool,
-    /// The time over which all that is sent.
-    pub over: Duration,
-    /// How often a fault strikes in that time.
-    pub strikes: usize,
-    /// Whether each strike is one of the faults by chance, not each in turn.
-    pub mixed: bool,
-    /// How long it may take until all is done once all is sent.
-    pub patience: Duration,
-    /// Whether the reconciler may find something to repair.
-    pub repairs: bool,
-    /// Whether nothing is done that may cost a lease.
-    pub leases_hold: bool,
-}
+mod folder;
+mod plan;
 
-impl Default for Plan {
-    fn default() -> Self {
-        Self {
-            workers: 3,
-            slots: 10,
-            lease: Duration::from_secs(3),
-            deadline: Duration::from_millis(300),
-            clocks_ms: vec![0],
-            memory_mb: None,
-            release: 1,
-            producers: 2,
-            jobs: 150,
-            orders: 20,
-            event_ids: true,
-            over: Duration::from_secs(4),
-            strikes: 2,
-            mixed: false,
-            patience: Duration::from_secs(180),
-            repairs: false,
-            leases_hold: false,
-        }
-    }
-}
+pub use folder::Folder;
+pub use plan::Plan;
 
 /// A worker or producer process.
 #[derive(Debug)]
@@ -117,35 +55,6 @@ pub struct Stage<G> {
     hired: usize,
     newest: u32,
     seed: u64,
-}
-
-/// A directory that is removed with the value, unless it is to be kept.
-#[derive(Debug)]
-pub struct Folder {
-    path: PathBuf,
-    /// Whether it stays.
-    pub keep: bool,
-}
-
-impl Folder {
-    fn new() -> anyhow::Result<Self> {
-        let path = std::env::temp_dir().join(format!("ergate-chaos-{}", uuid::Uuid::new_v4().simple()));
-        fs::create_dir(&path)?;
-        Ok(Self { path, keep: false })
-    }
-
-    /// Where it is.
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        if !self.keep {
-            let _ = fs::remove_dir_all(&self.path);
-        }
-    }
 }
 
 impl<G: Ground> Stage<G> {

@@ -7,6 +7,7 @@ use crate::{
     support::{DEADLINE, Proxy, RedisServer, until},
 };
 
+mod blocked;
 mod full;
 mod joining;
 

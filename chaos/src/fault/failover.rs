@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use ergate::QueueName;
+use ergate::{Client, QueueName};
 use ergate_rig::{RedisCluster, RedisSentinel, RedisServer};
 use ergate_shared::key::QueueKey;
 use fastrand::Rng;
@@ -15,7 +15,7 @@ use super::{
     Fault,
     survivors::{self, Sort},
 };
-use crate::{diary::Did, ground::Ground, ledger::now_ns, stage::Stage};
+use crate::{diary::Did, ledger::now_ns, stage::Stage};
 
 /// A second before a master was killed, its replicas had everything; in ns.
 const LAG: u64 = 1_000_000_000;
@@ -55,6 +55,7 @@ async fn pause_writes(server: &RedisServer) -> redis::RedisResult<()> {
 }
 
 async fn kill_primary(stage: &mut Stage<RedisSentinel>, quiet: bool) -> anyhow::Result<()> {
+    stage.ground.settled().await;
     stage.ground.in_step().await;
     let since = now_ns();
     let primary = stage.ground.primary().await;
@@ -65,40 +66,39 @@ async fn kill_primary(stage: &mut Stage<RedisSentinel>, quiet: bool) -> anyhow::
     }
     stage.ground.server(port).kill();
     stage.ground.primary_is_another(port).await;
-    note(stage, since, quiet, &[Sort::Job, Sort::Event]).await?;
+    stage.diary.note_since(since, Did::Outage);
+    if !quiet {
+        stage.diary.note_since(since.saturating_sub(LAG), Did::Lost);
+        survive(stage, since).await?;
+    }
     stage.ground.comes_back(port).await;
     Ok(())
 }
 
 async fn order_failover(stage: &mut Stage<RedisSentinel>) -> anyhow::Result<()> {
+    stage.ground.settled().await;
     stage.ground.in_step().await;
     let (since, before) = (now_ns(), stage.ground.primary_port().await);
     stage.ground.failover().await;
     let port = stage.ground.primary_port().await;
-    note(stage, since, false, &[]).await?;
+    stage.diary.note_since(since, Did::Outage);
+    stage.diary.note_since(since.saturating_sub(LAG), Did::Lost);
     // Until its replicas have left it, clients that have a connection to the old primary write what is going to be thrown away;
     // after that it refuses to.
     let followed = now_ns();
     stage.ground.is_alone(before).await;
     stage.diary.note_since(followed, Did::Lost);
-    survivors::note(stage, since.saturating_sub(LAG), &[Sort::Job, Sort::Event]).await?;
+    survive(stage, since).await?;
     stage.ground.in_step().await;
     anyhow::ensure!(stage.ground.primary_port().await == port, "there was another failover");
     Ok(())
 }
 
-async fn note<G: Ground>(
-    stage: &mut Stage<G>,
-    since: u64,
-    quiet: bool,
-    sorts: &[Sort],
-) -> anyhow::Result<()> {
-    stage.diary.note_since(since, Did::Outage);
-    if !quiet {
-        stage.diary.note_since(since.saturating_sub(LAG), Did::Lost);
-        survivors::note(stage, since.saturating_sub(LAG), sorts).await?;
-    }
-    Ok(())
+/// Notes what the new primary has. Whoever finds it by the sentinels may still have a connection to the old one.
+async fn survive(stage: &mut Stage<RedisSentinel>, since: u64) -> anyhow::Result<()> {
+    let url = stage.ground.primary().await.url();
+    let primary = Client::builder().connect_within(Duration::from_secs(30)).connect(&url).await?;
+    survivors::note(stage, &primary, since.saturating_sub(LAG), &[Sort::Job, Sort::Event]).await
 }
 
 /// A key in the slot of one of the stage's queues.
@@ -119,8 +119,13 @@ async fn kill_master(stage: &mut Stage<RedisCluster>, chance: &mut Rng, quiet: b
     }
     stage.ground.node(place).kill();
     stage.ground.taken_over(place).await;
-    // The run that an event started may have been on the master that is gone, and the event on another.
-    note(stage, since, quiet, &[Sort::Job]).await?;
+    stage.diary.note_since(since, Did::Outage);
+    if !quiet {
+        let since = since.saturating_sub(LAG);
+        stage.diary.note_since(since, Did::Lost);
+        // The run that an event started may have been on the master that is gone, and the event on another.
+        survivors::note(stage, &stage.client.clone(), since, &[Sort::Job]).await?;
+    }
     stage.ground.comes_back(place).await;
     Ok(())
 }

@@ -93,7 +93,7 @@ async fn kill_everysec(stage: &mut On, chance: &mut Rng) -> anyhow::Result<()> {
     kill(stage, chance).await?;
     let since = now.saturating_sub(HELD_BACK_NS);
     stage.diary.note_between(since, now_ns(), Did::Lost);
-    survivors::note(stage, since, &[Sort::Job, Sort::Event]).await
+    survivors::note(stage, &stage.client.clone(), since, &[Sort::Job, Sort::Event]).await
 }
 
 async fn cut_power(stage: &mut On, chance: &mut Rng) -> anyhow::Result<()> {
@@ -116,7 +116,7 @@ async fn cut_power(stage: &mut On, chance: &mut Rng) -> anyhow::Result<()> {
     sleep(millis(chance, 50..500)).await;
     stage.ground.restart().await;
     stage.diary.note_since(since, Did::Outage);
-    survivors::note(stage, lost_since, &[Sort::Job, Sort::Event]).await
+    survivors::note(stage, &stage.client.clone(), lost_since, &[Sort::Job, Sort::Event]).await
 }
 
 /// How much of the file's first `length` bytes is whole. A cut within a transaction Redis 7.0 takes back at the next start only as

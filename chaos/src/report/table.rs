@@ -80,6 +80,14 @@ pub fn markdown(outcomes: &[Outcome]) -> String {
         let _ = writeln!(text, "{}", row.line());
     }
     let _ = writeln!(text, "\nSeeds: {}.", seeds(outcomes));
+    let memory: Vec<String> = outcomes.iter().filter_map(memory).collect();
+    if !memory.is_empty() {
+        let _ = writeln!(
+            text,
+            "\nWhat Redis used after the first round of the same work and after the last: {}.",
+            memory.join("; ")
+        );
+    }
     for outcome in outcomes.iter().filter(|outcome| !outcome.holds()) {
         let _ = writeln!(text, "\n**{}**, seed {}:\n", outcome.scenario, outcome.seed);
         for breach in &outcome.breaches {
@@ -87,6 +95,11 @@ pub fn markdown(outcomes: &[Outcome]) -> String {
         }
     }
     text
+}
+
+fn memory(outcome: &Outcome) -> Option<String> {
+    let (before, after) = (outcome.memory_before? as f64 / 1024.0, outcome.memory_after? as f64 / 1024.0);
+    Some(format!("{before:.0} and {after:.0} KiB ({:+.1} %)", (after / before - 1.0) * 100.0))
 }
 
 /// Each once, and those that follow each other as a range.
@@ -118,12 +131,18 @@ mod tests {
 
     #[test]
     fn plays_of_one_scenario_are_one_line_with_the_longest_way_back() {
+        let again = Outcome {
+            memory_before: Some(2 << 20),
+            memory_after: Some((2 << 20) + (20 << 10)),
+            ..outcome("one", 2, 400)
+        };
         let broken = Outcome { breaches: vec!["a job was lost".to_owned()], ..outcome("two", 9, 1) };
 
-        let text = markdown(&[outcome("one", 1, 300), outcome("one", 2, 400), broken]);
+        let text = markdown(&[outcome("one", 1, 300), again, broken]);
 
         assert!(text.contains("| one | 2 | 20 |") && text.contains("400 after a kill (2000)"), "{text}");
         assert!(text.contains("| **all** | 3 | 30 |") && text.contains("Seeds: 1 to 2, 9."), "{text}");
+        assert!(text.contains("after the last: 2048 and 2068 KiB (+1.0 %)."), "{text}");
         assert!(text.contains("**two**, seed 9:\n\n- a job was lost"), "{text}");
     }
 }

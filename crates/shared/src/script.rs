@@ -98,6 +98,14 @@ impl Script {
         self.with_keys(|name| keys.named(name))
     }
 
+    /// A call on the list a worker is called by.
+    ///
+    /// # Panics
+    /// If it is no script of such lists.
+    pub fn on_bell(&'static self, bell: &str) -> Call {
+        self.with_keys(|name| (name == "bell").then_some(bell))
+    }
+
     fn with_keys<'a>(&'static self, named: impl Fn(&str) -> Option<&'a str>) -> Call {
         let key = |name: &&str| named(name).unwrap_or_else(|| panic!("{} has no key {name}", self.name));
         let keys = self.keys.iter().map(|name| key(name).to_owned()).collect();
@@ -259,6 +267,8 @@ scripts! {
     SCHEDULE_STEP = "schedule/step";
     /// Hands out schedules that are due.
     SCHEDULE_TICK = "schedule/tick";
+    /// Has a worker look at its queues again.
+    WAITER_CALL = "waiter/call";
     /// Extends all leases of a worker.
     WORKER_HEARTBEAT = "worker/heartbeat";
     /// Enters a worker into a queue.
@@ -291,9 +301,10 @@ mod tests {
     fn every_key_a_script_names_exists() {
         let shard = ShardKeys::new(&Namespace::default(), 0);
         let name = NameKeys::new(&Namespace::default(), &EventName::new("x").unwrap());
-        for script in Script::all()
-            .filter(|script| !script.name.starts_with("registry/") && !script.name.starts_with("schedule/"))
-        {
+        let of_queues_and_events = |script: &&Script| {
+            ["registry/", "schedule/", "waiter/"].iter().all(|other| !script.name.starts_with(other))
+        };
+        for script in Script::all().filter(of_queues_and_events) {
             if script.name.starts_with("event/") {
                 let all = |named: &dyn Fn(&str) -> bool| script.keys.iter().all(|key| named(key));
                 assert!(

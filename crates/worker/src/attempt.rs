@@ -4,16 +4,18 @@ use std::{
     any::Any,
     panic::AssertUnwindSafe,
     sync::{Arc, atomic::Ordering},
+    task::Poll,
     time::{Duration, Instant},
 };
 
-use ergate_shared::{FailureKind, FailureRecord, OnExhausted, Tries, duration};
+use ergate_shared::{FailureKind, FailureRecord, OnExhausted, Tries, WorkerId, duration};
 use futures_util::FutureExt;
 
 use crate::{
     Context, Failure,
     context::Reason,
     failure::Course,
+    identity::Seat,
     outcome::{Action, Ended, Settlement},
     route::Route,
 };
@@ -30,9 +32,14 @@ enum Finish {
 }
 
 /// Runs an attempt to its end.
-pub(crate) async fn run(context: Context, route: Arc<Route>, timeout: Duration) -> Settlement {
+pub(crate) async fn run(
+    context: Context,
+    route: Arc<Route>,
+    timeout: Duration,
+    seat: Arc<Seat>,
+) -> Settlement {
     let started = Instant::now();
-    let finish = finish(&context, &route, timeout).await;
+    let finish = finish(&context, &route, timeout, &seat).await;
     let (action, ended) = judge(&context, &route, timeout, finish);
     Settlement {
         id: context.inner.id.clone(),
@@ -45,11 +52,23 @@ pub(crate) async fn run(context: Context, route: Arc<Route>, timeout: Duration) 
     }
 }
 
-async fn finish(context: &Context, route: &Route, timeout: Duration) -> Finish {
+async fn finish(context: &Context, route: &Route, timeout: Duration, seat: &Seat) -> Finish {
     let stop = &context.inner.stop;
     // The handler may panic while it is called as well as while it is polled.
     let performed = AssertUnwindSafe(async { (route.perform)(context.clone()).await }).catch_unwind();
     let mut performed = std::pin::pin!(performed);
+    // A handler's code never goes on beyond its lease, which it is told of when a tenth is left: the process may have stood still, or
+    // another handler have kept the thread, so that nobody could be told.
+    let mut lease_ends = Instant::now();
+    let mut performed = std::future::poll_fn(|cx| {
+        lease_ends = seat.lease.end_of(&context.inner.token).unwrap_or(lease_ends);
+        if Instant::now() < lease_ends {
+            return performed.as_mut().poll(cx);
+        }
+        seat.give_up(&WorkerId::of_token(&context.inner.token));
+        stop.ask(Reason::Lost);
+        Poll::Pending
+    });
     let deadline = tokio::time::Instant::from_std(context.inner.deadline);
     let mut hard = std::pin::pin!(tokio::time::sleep_until(deadline));
     // Most handlers are done before any timer is looked at.

@@ -112,9 +112,7 @@ impl Heart {
         loop {
             for seat in &self.seats {
                 if let Some(worker) = seat.lease.overdue(Instant::now()) {
-                    tracing::error!(queue = %seat.queue, %worker, "lease cannot be trusted any more: its jobs are stopped");
-                    seat.lease.lapsed(&worker);
-                    seat.tell(Signal::Lapsed(worker));
+                    seat.give_up(&worker);
                 }
             }
             let ends = self.seats.iter().filter_map(|seat| seat.lease.safe_until()).min();

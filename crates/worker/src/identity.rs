@@ -105,6 +105,14 @@ impl Seat {
         self.lease.worker()
     }
 
+    /// Lets go of an id whose lease cannot be trusted any more, and has all that runs under it told.
+    pub(crate) fn give_up(&self, worker: &WorkerId) {
+        if self.lease.lapsed(worker) {
+            tracing::error!(queue = %self.queue, %worker, "lease cannot be trusted any more: its jobs are stopped");
+            self.tell(Signal::Lapsed(worker.clone()));
+        }
+    }
+
     /// The last lease round trip that was answered: a turn or a heartbeat, but only a turn as long as turns fail. A worker
     /// with all slots taken, or with nothing to do, makes no turns.
     pub(crate) fn last_answer(&self) -> Instant {

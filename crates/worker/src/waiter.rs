@@ -9,7 +9,7 @@ use std::{
 };
 
 use ergate_client::Client;
-use ergate_shared::{WorkerId, key::QueueKey};
+use ergate_shared::{WorkerId, key::QueueKey, script};
 use tokio::sync::Notify;
 
 use crate::identity::{Seat, Signal};
@@ -21,6 +21,8 @@ const MARGIN: Duration = Duration::from_secs(2);
 const PAUSE: Duration = Duration::from_millis(200);
 /// What a worker calls itself with, to have the waiter look at its queues again.
 const LOOK_AGAIN: &str = "0";
+/// A call that nobody has heard goes by itself after so many seconds.
+const CALLED_FOR_S: u32 = 60;
 /// What it is called with when schedules were changed.
 const LOOK_AT_SCHEDULES: &str = "2";
 
@@ -57,11 +59,8 @@ impl Bed {
 
 /// Has the waiter look at its queues again.
 pub(crate) async fn call(client: &Client, seat: &Seat, worker: &WorkerId) {
-    let key = seat.keys.call(worker);
-    let mut push = redis::pipe();
-    // It goes by itself if the worker dies before it hears.
-    push.rpush(&key, LOOK_AGAIN).ignore().expire(&key, 60).ignore();
-    if let Err(error) = client.redis().pipeline::<()>("a call", &push).await {
+    let ring = script::WAITER_CALL.on_bell(&seat.keys.call(worker)).arg(LOOK_AGAIN).number(CALLED_FOR_S);
+    if let Err(error) = client.redis().run::<u64>(&ring).await {
         tracing::debug!(%error, "the waiter was not called; it looks by itself within five seconds");
     }
 }

@@ -26,6 +26,7 @@ const TRANSITIONS: &[(&str, &str, &[&str])] = &[
     ("jobs", "queue/repair", &[]),
     ("jobs", "queue/stats", &[]),
     ("jobs", "queue/sweep", &["ok"]),
+    ("jobs", "waiter/call", &[]),
     ("jobs", "worker/heartbeat", &["ok", "lapsed"]),
     ("jobs", "worker/join", &["taken"]),
     ("jobs", "worker/leave", &["ok", "holding"]),

@@ -147,6 +147,20 @@ impl RedisSentinel {
         self.server(port).ask::<()>(&[&["CONFIG", "SET"], &settings[..]].concat()).await;
     }
 
+    /// Waits until no sentinel is in the middle of a failover. One that has made a replica the primary goes on for some seconds, to have
+    /// the others follow it; if the new primary dies meanwhile, it waits for it for ever.
+    pub async fn settled(&self) {
+        for sentinel in &self.sentinels {
+            until("the sentinel has done with its failover", async || {
+                let about: Vec<String> =
+                    sentinel.try_ask(&["SENTINEL", "MASTER", NAME]).await.unwrap_or_default();
+                let flags = about.iter().position(|field| field == "flags").and_then(|at| about.get(at + 1));
+                flags.is_some_and(|flags| flags == "master")
+            })
+            .await;
+        }
+    }
+
     /// Waits until the server has no replica left.
     pub async fn is_alone(&self, port: u16) {
         let server = self.servers.iter().find(|server| server.port() == port).expect("it is one of ours");

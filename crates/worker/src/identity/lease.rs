@@ -17,14 +17,16 @@ struct Held {
     worker: Option<WorkerId>,
     /// When it was last extended.
     extended_at: Instant,
-    /// Until when the lease surely runs.
+    /// Until when the lease surely runs, with time left for handlers to notice.
     safe_until: Instant,
+    /// When it may be over.
+    ends_at: Instant,
 }
 
 impl Lease {
     /// None yet.
     pub(crate) fn new(now: Instant) -> Self {
-        Self { held: Mutex::new(Held { worker: None, extended_at: now, safe_until: now }) }
+        Self { held: Mutex::new(Held { worker: None, extended_at: now, safe_until: now, ends_at: now }) }
     }
 
     fn held(&self) -> MutexGuard<'_, Held> {
@@ -38,8 +40,12 @@ impl Lease {
 
     /// Takes an id that Redis has just entered, with a lease from `since`.
     pub(crate) fn joined(&self, worker: WorkerId, since: Instant, lease: Duration) {
-        *self.held() =
-            Held { worker: Some(worker), extended_at: since, safe_until: since + safe_part(lease) };
+        *self.held() = Held {
+            worker: Some(worker),
+            extended_at: since,
+            safe_until: since + safe_part(lease),
+            ends_at: since + lease,
+        };
     }
 
     /// Takes note of a heartbeat sent at `since`.
@@ -48,6 +54,7 @@ impl Lease {
         if held.worker.as_ref() == Some(worker) {
             held.extended_at = since;
             held.safe_until = since + safe_part(lease);
+            held.ends_at = since + lease;
         }
     }
 
@@ -70,6 +77,12 @@ impl Lease {
     pub(crate) fn overdue(&self, now: Instant) -> Option<WorkerId> {
         let held = self.held();
         held.worker.clone().filter(|_| now >= held.safe_until)
+    }
+
+    /// When the lease that this token was made under may be over; `None` if its id was dropped.
+    pub(crate) fn end_of(&self, token: &str) -> Option<Instant> {
+        let held = self.held();
+        held.worker.as_ref().filter(|worker| token.starts_with(worker.as_str())).map(|_| held.ends_at)
     }
 
     /// Until when the lease surely runs.

@@ -70,14 +70,14 @@ impl QueueLoop {
         self.running.insert(id, context.clone());
         self.seat.running.store(self.running.len(), Ordering::Relaxed);
         self.metrics.slots_in_use(&self.seat.queue, self.running.len());
-        let outcomes = self.outcome_sender.clone();
+        let (outcomes, seat) = (self.outcome_sender.clone(), Arc::clone(&self.seat));
         let span = tracing::info_span!(
             "attempt", queue = %self.seat.queue, job.id = %context.inner.id, job.name = %context.inner.record.name,
             job.attempt = tries.attempt()
         );
         let attempt = async move {
             // The loop outlives every attempt unless it was given up.
-            let _ = outcomes.send(attempt::run(context, route, timeout).await);
+            let _ = outcomes.send(attempt::run(context, route, timeout, seat).await);
         };
         tokio::spawn(attempt.instrument(span));
     }

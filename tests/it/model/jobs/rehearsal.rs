@@ -191,6 +191,7 @@ impl Rehearsal {
         if !self.model.workers.contains_key(&worker) {
             return Ok(());
         }
+        self.redis.call_waiter(&worker).await;
         self.met.insert(("worker/join", "taken".to_owned()));
         same("join", self.redis.try_join(&worker).await.as_str(), "taken")
     }

@@ -12,11 +12,10 @@ use ergate_shared::{
 use super::Finding;
 
 /// What clients and workers send besides the scripts.
-const OUTSIDE_SCRIPTS: [&str; 22] = [
+const OUTSIDE_SCRIPTS: [&str; 21] = [
     "BLPOP",
     "EVAL",
     "EVALSHA",
-    "EXPIRE",
     "GET",
     "HDEL",
     "HGETALL",
@@ -25,7 +24,6 @@ const OUTSIDE_SCRIPTS: [&str; 22] = [
     "HSCAN",
     "HSET",
     "INFO",
-    "LPUSH",
     "PING",
     "SADD",
     "SET",
@@ -34,6 +32,7 @@ const OUTSIDE_SCRIPTS: [&str; 22] = [
     "XDEL",
     "XRANGE",
     "XREADGROUP",
+    "ZADD",
     "ZREM",
 ];
 /// `return 1`, which `EVAL` has the server remember.
