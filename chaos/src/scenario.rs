@@ -93,17 +93,17 @@ impl Scenario {
     }
 }
 
-/// All scenarios; first the one that takes longest, so that it does not go on alone at the end.
+/// All scenarios; first those that take longest, so that they do not go on alone at the end.
 pub fn all() -> Vec<Scenario> {
     [
         every_script::all(),
+        memory::all(),
         workers::all(),
         servers::all(),
         network::all(),
         needed::all(),
         topology::all(),
         mixtures::all(),
-        memory::all(),
     ]
     .concat()
 }

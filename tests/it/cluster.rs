@@ -36,7 +36,7 @@ const MODULES: [&str; 22] = [
 ];
 
 /// Tests that look into their one server besides.
-const ONE_SERVER: [&str; 24] = [
+const ONE_SERVER: [&str; 25] = [
     "options::versions::an_event_that_started_a_run_of_one_version_starts_none_of_a_newer_one",
     "runs::invoking::a_start_whose_reply_was_lost_is_not_made_twice",
     "runs::invoking::a_result_whose_delivery_was_lost_is_delivered_once",
@@ -44,6 +44,7 @@ const ONE_SERVER: [&str; 24] = [
     "options::pace::runs_start_at_the_rate_of_their_throttle_over_all_workers",
     "runs::faults::a_record_that_never_arrived_is_sent_again",
     "runs::faults::a_step_whose_record_was_written_and_its_reply_lost_is_written_once",
+    "runs::let_go::",
     "runs::rolled_back::",
     "concurrent_enqueues_share_round_trips",
     "concurrent_sends_share_round_trips",
