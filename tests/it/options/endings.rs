@@ -172,7 +172,7 @@ async fn events_cancel_a_run_only_within_their_time_and_as_long_as_it_is_there()
     until_declared(&story, "note").await;
 
     let run = run_of(&story, &send(&story, json!({"n": 1, "order": 7, "ms": 300})).await).await;
-    until_state(&run, RunState::Suspended).await;
+    until("it has begun", async || ledger.all() == ["began 1"]).await;
     let event = cancel(&story, json!({"order": 7})).await;
 
     assert!(started(&story, &event).await.cancelled.is_empty());
