@@ -71,10 +71,11 @@ impl Client {
                 tokio::try_join!(self.tell_parents(&told), self.tell_functions(queue, &told, &mut finished))?;
             let started: Vec<&JobId> =
                 told.iter().filter(|end| end.record.options.parent.is_some()).map(|end| &end.id).collect();
-            tokio::try_join!(
+            let ((), deleted) = tokio::join!(
                 self.let_starts_go(queue, &started),
                 self.redis().command::<u64>("XDEL", &delete)
-            )?;
+            );
+            deleted?;
             sent.into_iter().for_each(|event| self.let_event_id_go(event));
             if count < AT_ONCE {
                 return Ok(());

@@ -73,16 +73,18 @@ impl Client {
     }
 
     /// What these jobs came to is in the journals of those who started them.
-    pub(crate) async fn let_starts_go(&self, queue: &QueueName, jobs: &[&JobId]) -> Result<(), Error> {
+    pub(crate) async fn let_starts_go(&self, queue: &QueueName, jobs: &[&JobId]) {
         if jobs.is_empty() {
-            return Ok(());
+            return;
         }
         let mut shorten = redis::cmd("ZADD");
         shorten.arg(self.keys(queue).get(QueueKey::routed)).arg("XX");
-        let since = self.redis().now_ms() - (A_DAY - AN_HOUR).as_millis() as u64;
+        let since = self.redis().now_ms().saturating_sub((A_DAY - AN_HOUR).as_millis() as u64);
         for job in jobs {
             shorten.arg(since).arg(job.as_str());
         }
-        self.redis().command::<u64>("ZADD", &shorten).await.map(drop)
+        if let Err(error) = self.redis().command::<u64>("ZADD", &shorten).await {
+            tracing::debug!(%queue, %error, "ids of runs are kept for a day");
+        }
     }
 }

@@ -57,13 +57,18 @@ impl Event for Told {
     const NAME: &str = "outages/told";
 }
 
-/// Waits in its first step until number 1 is let go on, then for an event.
-async fn wait_in_full_memory(event: Signed, step: Step, State(trace): State<Trace>) -> Result<bool> {
-    step.run("gate", async {
+/// A first step that waits until number 1 is let go on.
+async fn past_the_gate(step: &Step, trace: &Trace) -> Result<()> {
+    let gate = async {
         trace.pass(1).await;
         Ok::<_, Failure>(())
-    })
-    .await?;
+    };
+    Ok(step.run("gate", gate).await?)
+}
+
+/// Comes past its gate, then waits for an event.
+async fn wait_in_full_memory(event: Signed, step: Step, State(trace): State<Trace>) -> Result<bool> {
+    past_the_gate(&step, &trace).await?;
     let signed =
         step.wait_for::<Signed>("again").on("user", event.user).within(Duration::from_mins(5)).await?;
     Ok(signed.is_some())
@@ -71,31 +76,19 @@ async fn wait_in_full_memory(event: Signed, step: Step, State(trace): State<Trac
 
 /// The same, then invokes a job.
 async fn invoke_in_full_memory(_: Signed, step: Step, State(trace): State<Trace>) -> Result<u64> {
-    step.run("gate", async {
-        trace.pass(1).await;
-        Ok::<_, Failure>(())
-    })
-    .await?;
+    past_the_gate(&step, &trace).await?;
     Ok(step.invoke_job::<u64>("act", act(7, Does::Succeed)).await?)
 }
 
 /// The same, then sends an event.
 async fn send_in_full_memory(event: Signed, step: Step, State(trace): State<Trace>) -> Result<String> {
-    step.run("gate", async {
-        trace.pass(1).await;
-        Ok::<_, Failure>(())
-    })
-    .await?;
+    past_the_gate(&step, &trace).await?;
     Ok(step.send("tell", Told { user: event.user }).await?.to_string())
 }
 
 /// The same, then enqueues a job.
 async fn enqueue_in_full_memory(_: Signed, step: Step, State(trace): State<Trace>) -> Result<String> {
-    step.run("gate", async {
-        trace.pass(1).await;
-        Ok::<_, Failure>(())
-    })
-    .await?;
+    past_the_gate(&step, &trace).await?;
     Ok(step.enqueue("act", act(7, Does::Succeed)).await?.to_string())
 }
 
@@ -169,11 +162,7 @@ async fn a_run_that_enqueues_a_job_in_a_full_redis_does_so_once_there_is_room_an
 #[tokio::test]
 async fn the_end_of_a_run_in_a_full_redis_is_told_once_there_is_room() {
     async fn fail(_: Signed, step: Step, State(trace): State<Trace>) -> Result<()> {
-        step.run("gate", async {
-            trace.pass(1).await;
-            Ok::<_, Failure>(())
-        })
-        .await?;
+        past_the_gate(&step, &trace).await?;
         Err(Failure::fatal("it was not to be"))
     }
     async fn heard(failed: FunctionFailed, _: Step) -> Result<String> {
