@@ -15,7 +15,7 @@ use ergate_chaos::mutants::{Mutant, mutants};
 use ergate_shared::safety::SOURCE_VARIABLE;
 
 /// A mutant may make tests wait for what does not come.
-const LONGEST: Duration = Duration::from_secs(240);
+const LONGEST: Duration = Duration::from_secs(120);
 
 #[derive(Parser)]
 #[command(about, version)]
@@ -26,7 +26,7 @@ struct Options {
     /// The program of the behaviour tests, built with `unsafe-switches`.
     #[arg(long)]
     tests: PathBuf,
-    /// Only scripts whose path begins so, such as `worker/`; may be given several times.
+    /// Only those that `--list` shows with this beginning, such as `worker/` or `worker/turn:20:`; may be given several times.
     #[arg(long)]
     of: Vec<String>,
     /// Only each so many-th mutant.
@@ -45,13 +45,15 @@ struct Options {
 
 fn main() -> anyhow::Result<()> {
     let options = Options::parse();
-    let mut out = anstream::stdout();
+    let (mut out, mut err) = (anstream::stdout(), anstream::stderr());
     let mut all = Vec::new();
     for (path, text) in sources(&options.lua)? {
-        if options.of.is_empty() || options.of.iter().any(|start| path.starts_with(start.as_str())) {
-            all.extend(mutants(&path, &text).into_iter().map(|mutant| (mutant, text.clone())));
-        }
+        all.extend(mutants(&path, &text).into_iter().map(|mutant| (mutant, text.clone())));
     }
+    let among = |mutant: &Mutant| {
+        options.of.is_empty() || options.of.iter().any(|start| told(mutant).starts_with(start))
+    };
+    all.retain(|(mutant, _)| among(mutant));
     let chosen: Vec<_> = all.into_iter().skip(options.from).step_by(options.every.max(1)).collect();
     if options.list {
         for (mutant, _) in &chosen {
@@ -62,7 +64,10 @@ fn main() -> anyhow::Result<()> {
     }
     let file = std::env::temp_dir().join(format!("ergate-mutant-{}.lua", std::process::id()));
     let mut survived = 0;
-    for (mutant, text) in &chosen {
+    for (number, (mutant, text)) in chosen.iter().enumerate() {
+        if number > 0 && number % 50 == 0 {
+            writeln!(err, "{number} of {} tried, {survived} of them found by no test", chosen.len())?;
+        }
         fs::write(&file, mutant.applied_to(text))?;
         let found = finds(&options, mutant, &file)?;
         survived += usize::from(!found);
@@ -84,7 +89,9 @@ fn told(mutant: &Mutant) -> String {
 fn sources(folder: &Path) -> anyhow::Result<Vec<(String, String)>> {
     let mut found = Vec::new();
     for part in fs::read_dir(folder).with_context(|| format!("{} cannot be read", folder.display()))? {
-        for file in fs::read_dir(part?.path())? {
+        let part = part?.path();
+        // Beside the folders of scripts there is what explains them.
+        for file in part.is_dir().then(|| fs::read_dir(&part)).transpose()?.into_iter().flatten() {
             let file = file?.path();
             let path = file.strip_prefix(folder)?.with_extension("").to_string_lossy().into_owned();
             found.push((path, fs::read_to_string(file)?));

@@ -27,15 +27,23 @@ pub struct Outcome {
     pub back: Vec<Back>,
     /// The longest the machine stood still.
     pub stall_ms: u64,
-    /// Bytes Redis used after the first of several rounds of the same work.
-    pub memory_before: Option<u64>,
-    /// The same after the last.
-    pub memory_after: Option<u64>,
+    /// What was used after each of several rounds of the same work.
+    #[serde(default)]
+    pub rounds: Vec<Used>,
     /// What does not hold. Empty is good.
     pub breaches: Vec<String>,
     /// Where ledgers and logs were kept because something did not hold.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kept_at: Option<PathBuf>,
+}
+
+/// Bytes in use.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub struct Used {
+    /// By Redis.
+    pub redis: u64,
+    /// By the worker that lived through all rounds.
+    pub worker: u64,
 }
 
 /// What was sent, done and begun again.

@@ -9,7 +9,7 @@ pub const fn scenario_of(safety: Safety) -> &'static str {
     match safety {
         Safety::CountCheck => "lease-reply-lost",
         Safety::TokenCheck => "lease-outlived",
-        Safety::Reaper => "worker-killed",
+        Safety::Reaper => "killed-at-work",
         Safety::Reconciler => "state-damaged",
         Safety::EpochCheck => "data-replaced",
         Safety::EnqueueOnce => "enqueue-reply-lost",

@@ -12,7 +12,7 @@ use ergate_shared::{
 use fastrand::Rng;
 use tokio::time::{sleep, timeout};
 
-use super::Fault;
+use super::{Fault, worker};
 use crate::{
     diary::Did,
     ground::{Ground, wired::Wired},
@@ -30,9 +30,13 @@ pub const LOSE_LEASE: Fault<Wired> =
 pub const LOSE_ENQUEUE: Fault<Wired> =
     Fault { name: "reply to an enqueue lost", strike: |stage, chance| Box::pin(lose_enqueue(stage, chance)) };
 
-/// A worker stands still until others run what it had leased, and goes on while they do: its own jobs have ended by then.
-pub const OUTLIVE: Fault<RedisServer> =
-    Fault { name: "lease outlived", strike: |stage, chance| Box::pin(outlive(stage, chance)) };
+/// What a worker says of the ends of its jobs is held up on the wire until others run them.
+pub const OUTLIVE: Fault<Wired> =
+    Fault { name: "ends of jobs held up", strike: |stage, chance| Box::pin(outlive(stage, chance)) };
+
+/// A worker is killed while it runs jobs.
+pub const KILL_AT_WORK: Fault<RedisServer> =
+    Fault { name: "worker killed at work", strike: |stage, chance| Box::pin(kill_at_work(stage, chance)) };
 
 /// Ready jobs are taken out of their list behind Ergate's back.
 pub const DAMAGE: Fault<RedisServer> =
@@ -84,21 +88,31 @@ fn extra<G: Ground>(stage: &Stage<G>, chance: &mut Rng, runs_ms: u64) -> Enqueue
     stage.client.enqueue(Plain { runs_ms }).id(format!("extra-{:08x}", chance.u32(..)))
 }
 
-async fn outlive(stage: &mut Stage<RedisServer>, chance: &mut Rng) -> anyhow::Result<()> {
+/// Enough of them to keep every worker at work for most of a lease; they have begun by the time this returns, and not ended.
+async fn keep_at_work<G: Ground>(stage: &Stage<G>, chance: &mut Rng) -> anyhow::Result<()> {
     let lease = stage.plan.lease;
-    let runs_ms = (lease.mul_f64(0.7)).as_millis() as u64;
+    let runs_ms = lease.mul_f64(0.7).as_millis() as u64;
     for _ in 0..4 * stage.workers.len() {
         extra(stage, chance, runs_ms).await?;
     }
-    // They have begun by then, and not ended.
     sleep(lease.mul_f64(0.2)).await;
-    let place = chance.usize(..stage.workers.len());
-    stage.workers[place].process.sigstop();
-    let since = now_ns();
-    sleep(lease.mul_f64(1.4)).await;
-    stage.diary.note_since(since, Did::Frozen(stage.workers[place].name.clone()));
-    stage.workers[place].process.sigcont();
     Ok(())
+}
+
+async fn outlive(stage: &mut Stage<Wired>, chance: &mut Rng) -> anyhow::Result<()> {
+    keep_at_work(stage, chance).await?;
+    let wire = stage.ground.wire(&stage.workers[chance.usize(..stage.workers.len())].name);
+    // The jobs end in time as their worker sees it; by when that is heard of, others have them.
+    wire.stall().await;
+    sleep(stage.plan.lease.mul_f64(1.4)).await;
+    wire.heal().await;
+    stage.diary.note(Did::Note);
+    Ok(())
+}
+
+async fn kill_at_work(stage: &mut Stage<RedisServer>, chance: &mut Rng) -> anyhow::Result<()> {
+    keep_at_work(stage, chance).await?;
+    (worker::kill().strike)(stage, chance).await
 }
 
 async fn damage(stage: &mut Stage<RedisServer>) -> anyhow::Result<()> {

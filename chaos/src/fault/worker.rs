@@ -27,8 +27,12 @@ pub const fn deploy<G: Ground>() -> Fault<G> {
     Fault { name: "deploy of the other release", strike: |stage, chance| Box::pin(deploy_all(stage, chance)) }
 }
 
+fn one_to_go<G: Ground>(stage: &Stage<G>, chance: &mut Rng) -> usize {
+    chance.usize(stage.plan.spared..stage.workers.len())
+}
+
 async fn kill_one<G: Ground>(stage: &mut Stage<G>, chance: &mut Rng) -> anyhow::Result<()> {
-    let place = chance.usize(..stage.workers.len());
+    let place = one_to_go(stage, chance);
     let mut victim = stage.replace(place)?;
     victim.process.sigkill();
     // Noted after it is gone, so that it can have done nothing later.
@@ -52,7 +56,7 @@ async fn freeze_one<G: Ground>(stage: &mut Stage<G>, chance: &mut Rng) -> anyhow
 }
 
 async fn stop_one<G: Ground>(stage: &mut Stage<G>, chance: &mut Rng) -> anyhow::Result<()> {
-    let place = chance.usize(..stage.workers.len());
+    let place = one_to_go(stage, chance);
     stage.relieve(place)
 }
 

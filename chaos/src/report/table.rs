@@ -84,7 +84,7 @@ pub fn markdown(outcomes: &[Outcome]) -> String {
     if !memory.is_empty() {
         let _ = writeln!(
             text,
-            "\nWhat Redis used after the first round of the same work and after the last: {}.",
+            "\nWhat Redis used after the first round of the same work and after the last, and a worker: {}.",
             memory.join("; ")
         );
     }
@@ -98,8 +98,12 @@ pub fn markdown(outcomes: &[Outcome]) -> String {
 }
 
 fn memory(outcome: &Outcome) -> Option<String> {
-    let (before, after) = (outcome.memory_before? as f64 / 1024.0, outcome.memory_after? as f64 / 1024.0);
-    Some(format!("{before:.0} and {after:.0} KiB ({:+.1} %)", (after / before - 1.0) * 100.0))
+    let (first, last) = (outcome.rounds.first()?, outcome.rounds.last()?);
+    let change = |before: u64, after: u64| {
+        let (before, after) = (before as f64 / 1024.0, after as f64 / 1024.0);
+        format!("{before:.0} and {after:.0} KiB ({:+.1} %)", (after / before - 1.0) * 100.0)
+    };
+    Some(format!("{}, {}", change(first.redis, last.redis), change(first.worker, last.worker)))
 }
 
 /// Each once, and those that follow each other as a range.
@@ -118,6 +122,7 @@ fn seeds(outcomes: &[Outcome]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::Used;
 
     fn outcome(scenario: &str, seed: u64, took_ms: u64) -> Outcome {
         Outcome {
@@ -132,8 +137,9 @@ mod tests {
     #[test]
     fn plays_of_one_scenario_are_one_line_with_the_longest_way_back() {
         let again = Outcome {
-            memory_before: Some(2 << 20),
-            memory_after: Some((2 << 20) + (20 << 10)),
+            rounds: [(2048, 15_000), (2060, 15_010), (2068, 15_000)]
+                .map(|(redis, worker)| Used { redis: redis << 10, worker: worker << 10 })
+                .to_vec(),
             ..outcome("one", 2, 400)
         };
         let broken = Outcome { breaches: vec!["a job was lost".to_owned()], ..outcome("two", 9, 1) };
@@ -142,7 +148,10 @@ mod tests {
 
         assert!(text.contains("| one | 2 | 20 |") && text.contains("400 after a kill (2000)"), "{text}");
         assert!(text.contains("| **all** | 3 | 30 |") && text.contains("Seeds: 1 to 2, 9."), "{text}");
-        assert!(text.contains("after the last: 2048 and 2068 KiB (+1.0 %)."), "{text}");
+        assert!(
+            text.contains("and a worker: 2048 and 2068 KiB (+1.0 %), 15000 and 15000 KiB (+0.0 %)."),
+            "{text}"
+        );
         assert!(text.contains("**two**, seed 9:\n\n- a job was lost"), "{text}");
     }
 }

@@ -19,7 +19,7 @@ pub(super) fn all() -> Vec<Scenario> {
                     Scale::Quick => (2, scale.plan()),
                     Scale::Full => (5, Plan { jobs: 1000, over: Duration::from_secs(15), ..scale.plan() }),
                 };
-                let plan = Plan { event_ids: false, mixed: true, ..plan };
+                let plan = Plan { event_ids: false, mixed: true, spared: 1, ..plan };
                 let faults = [worker::kill(), worker::stop(), handler::panic(), server::CLIENT_KILL];
                 rounds(safe().start().await, plan, &faults, times, seed).await
             },

@@ -23,8 +23,15 @@ pub(super) fn all() -> Vec<Scenario> {
         ),
         Scenario::new(
             "lease-outlived",
-            "a worker stands still until others run its jobs, and ends them while they do",
-            |scale: Scale, seed| on(RedisServer::options(), scale.plan(), vec![needed::OUTLIVE], seed),
+            "what a worker says of the ends of its jobs is held up on the wire until others run them",
+            |scale: Scale, seed| async move {
+                play(Wired::to(RedisServer::start().await), scale.plan(), &[needed::OUTLIVE], seed).await
+            },
+        ),
+        Scenario::new(
+            "killed-at-work",
+            "workers are killed while they run jobs: others take these over",
+            |scale: Scale, seed| on(RedisServer::options(), scale.plan(), vec![needed::KILL_AT_WORK], seed),
         ),
         Scenario::new(
             "state-damaged",

@@ -17,6 +17,8 @@ pub struct Plan {
     pub clocks_ms: Vec<i64>,
     /// The address space of each, in MiB.
     pub memory_mb: Option<u64>,
+    /// How many of them, the first, are neither killed nor told to stop.
+    pub spared: usize,
     /// The release of those that are started.
     pub release: u32,
     /// Producer processes.
@@ -50,6 +52,7 @@ impl Default for Plan {
             deadline: Duration::from_millis(300),
             clocks_ms: vec![0],
             memory_mb: None,
+            spared: 0,
             release: 1,
             producers: 2,
             jobs: 150,

@@ -56,6 +56,12 @@ pub(crate) struct Beat {
     pub(crate) held: u64,
     /// In ms until a job falls due or the rate of a key opens; -1 none.
     pub(crate) next: i64,
+    /// Whether jobs wait to be leased.
+    pub(crate) backlog: bool,
+    /// In ms until the first lease of all workers ends.
+    pub(crate) first_end: i64,
+    /// Whether ends are kept that somebody is to be told of.
+    pub(crate) told: bool,
     pub(crate) cancelled: Vec<String>,
 }
 
@@ -199,7 +205,7 @@ impl ByHand {
 
     pub(crate) async fn heartbeat(&self, worker: &str) -> Beat {
         let call = self.call(&script::WORKER_HEARTBEAT).arg(worker).number(LEASE);
-        let (_, code, held, next, _, _, _, cancelled): (
+        let (_, code, held, next, backlog, first_end, told, cancelled): (
             u64,
             String,
             u64,
@@ -209,7 +215,8 @@ impl ByHand {
             u64,
             Vec<(String, String)>,
         ) = self.run(&call).await;
-        Beat { code, held, next, cancelled: cancelled.into_iter().map(|(id, _)| id).collect() }
+        let cancelled = cancelled.into_iter().map(|(id, _)| id).collect();
+        Beat { code, held, next, backlog: backlog == 1, first_end, told: told == 1, cancelled }
     }
 
     /// Leases up to `ask` jobs.

@@ -104,18 +104,24 @@ impl RedisSentinel {
         server.expect("the sentinels watch ours")
     }
 
-    /// Makes a replica the primary, and returns once it is. The sentinel lets the old one follow about eight seconds later;
+    /// Makes a replica the primary, and returns once it takes writes. The sentinel lets the old one follow about eight seconds later;
     /// `in_step` waits for that.
     pub async fn failover(&self) {
         let before = self.primary_port().await;
-        until("the sentinel starts a failover", async || {
-            self.sentinels[0].try_ask::<Value>(&["SENTINEL", "FAILOVER", NAME]).await.is_ok()
+        // Ordered again if the sentinel gave up, as when no replica had answered it for a while; while it is at it, it says so.
+        until("the sentinel has failed over", async || {
+            let done = self.primary_port().await != before;
+            if !done {
+                let _ = self.sentinels[0].try_ask::<Value>(&["SENTINEL", "FAILOVER", NAME]).await;
+            }
+            done
         })
         .await;
         self.primary_is_another(before).await;
     }
 
-    /// Waits until all sentinels name another primary than the one that listened there, and it takes writes.
+    /// Waits until all sentinels name another primary than the one that listened there, and it takes writes: it may have been told to
+    /// refuse them until a replica follows it.
     pub async fn primary_is_another(&self, than: u16) {
         for sentinel in &self.sentinels {
             until("the sentinels name another server", async || {
@@ -126,11 +132,8 @@ impl RedisSentinel {
         let port = self.primary_port().await;
         let primary = self.servers.iter().find(|server| server.port() == port);
         let primary = primary.expect("the sentinels watch ours");
-        until("it is the primary", async || {
-            let info = primary.try_ask::<String>(&["INFO", "replication"]).await.unwrap_or_default();
-            field(&info, "role") == Some("master")
-        })
-        .await;
+        until("it takes writes", async || primary.try_ask::<u64>(&["DEL", "no such key"]).await.is_ok())
+            .await;
     }
 
     /// Starts the server that was killed again, with nothing, as a replica of who took its place, and returns once it has everything.

@@ -56,7 +56,8 @@ impl Rehearsal {
                 let held = &self.seats[usize::from(*first)].noted;
                 let job = (!held.is_empty()).then(|| job.get(held).clone());
                 self.made += 1;
-                let text = format!("line {}", self.made);
+                // Of any length, so that two or more may be more than is kept.
+                let text = format!("line {:0width$}", self.made, width = 1 + self.made % 12);
                 job.map(|job| Letter::Note { job, progress: *progress, text })
             }
             Operation::Heartbeat(first) => {
@@ -338,6 +339,18 @@ impl Rehearsal {
         let asked = self.model.heartbeat(worker, now + LEASE);
         same("heartbeat", beat.code.as_str(), "ok")?;
         same("held", beat.held, self.model.held(worker))?;
+        let due = self.model.next_due().map_or(-1, |due| due.saturating_sub(now) as i64);
+        if !self.model.limits.has_paces {
+            same("next", beat.next, due)?;
+        } else if due >= 0 && !(0..=due).contains(&beat.next) {
+            return Err(format!("next is {}, and {due} is the latest", beat.next));
+        }
+        if !self.model.ready().is_empty() {
+            same("backlog", beat.backlog, true)?;
+        }
+        let first_end = self.model.workers.values().min().map(|end| *end as i64 - now as i64);
+        same("first end of a lease", Some(beat.first_end), first_end)?;
+        same("whether there are ends to tell", beat.told, !self.model.told.is_empty())?;
         let mut told = beat.cancelled;
         told.sort();
         same("cancelled", told, asked)?;

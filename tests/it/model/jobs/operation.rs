@@ -208,7 +208,7 @@ fn whole() -> impl Strategy<Value = Operation> {
         18 => (any::<bool>(), 0_usize..4, vec((job(), settlings()), 0..3))
             .prop_map(|(first, ask, settle)| Operation::Turn { first, ask, settle }),
         2 => any::<bool>().prop_map(Operation::Recover),
-        2 => (any::<bool>(), job(), any::<bool>())
+        4 => (any::<bool>(), job(), any::<bool>())
             .prop_map(|(first, job, progress)| Operation::Note { first, job, progress }),
         7 => time.prop_map(Operation::Pass),
         2 => any::<bool>().prop_map(Operation::Heartbeat),

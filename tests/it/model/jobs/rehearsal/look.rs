@@ -34,7 +34,7 @@ impl Rehearsal {
         }
         let mut look = redis::pipe();
         look.hgetall(self.redis.key(QueueKey::unique)).hgetall(self.redis.key(QueueKey::logs));
-        for key in [QueueKey::windows, QueueKey::expiring] {
+        for key in [QueueKey::windows, QueueKey::expiring, QueueKey::workers] {
             look.zrange_withscores(self.redis.key(key), 0, -1);
         }
         look.cmd("XRANGE").arg(self.redis.key(QueueKey::outbox)).arg("-").arg("+");
@@ -42,7 +42,7 @@ impl Rehearsal {
         type Times = BTreeMap<String, u64>;
         type Told = Vec<(String, BTreeMap<String, Vec<u8>>)>;
         let seen = self.redis.queue().client().redis().pipeline("a look", &look).await;
-        let (unique, logs, windows, expiring, outbox): (Texts, Texts, Times, Times, Told) =
+        let (unique, logs, windows, expiring, workers, outbox): (Texts, Texts, Times, Times, Times, Told) =
             seen.map_err(|error| error.to_string())?;
         let held = unique.into_iter().filter(|(key, _)| windows.get(key).is_none_or(|until| *until > now));
         let expected =
@@ -50,6 +50,7 @@ impl Rehearsal {
         same::<BTreeMap<_, _>>("unique keys", held.collect(), expected.collect())?;
         let expected = model.jobs.iter().filter_map(|(id, job)| Some((id.clone(), job.expires_at?)));
         same::<Times>("expiries", expiring, expected.collect())?;
+        same("ends of workers' leases", &workers, &model.workers)?;
         let expected = model.jobs.iter().filter(|(_, job)| !job.log.is_empty());
         same("logs", logs, expected.map(|(id, job)| (id.clone(), job.log.clone())).collect())?;
         // When a job was removed is told by the server's own clock.
