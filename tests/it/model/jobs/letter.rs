@@ -154,6 +154,15 @@ impl Rehearsal {
     /// A call arrives, at Redis and at the model: both have to do and to answer the same.
     pub(super) async fn deliver(&mut self, letter: &Letter) -> Result<Reply, String> {
         let now = self.redis.now;
+        // What workers say is heard when memory is full; this is not.
+        if let Letter::Enqueue { .. }
+        | Letter::Remove(..)
+        | Letter::Retry { .. }
+        | Letter::Reschedule { .. }
+        | Letter::Update { .. } = letter
+        {
+            self.fill(false).await?;
+        }
         match letter {
             Letter::Enqueue { producer, number, written_at, entries } => {
                 let redis = self.redis.enqueue_as(producer, *number, *written_at, entries).await;

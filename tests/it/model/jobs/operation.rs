@@ -31,6 +31,8 @@ pub(super) enum Operation {
         job: Index,
         progress: bool,
     },
+    /// Redis has no memory left for what grows, or some again.
+    Fill(bool),
     /// Time goes by, in ms.
     Pass(u64),
     Heartbeat(bool),
@@ -210,6 +212,7 @@ fn whole() -> impl Strategy<Value = Operation> {
         2 => any::<bool>().prop_map(Operation::Recover),
         4 => (any::<bool>(), job(), any::<bool>())
             .prop_map(|(first, job, progress)| Operation::Note { first, job, progress }),
+        3 => any::<bool>().prop_map(Operation::Fill),
         7 => time.prop_map(Operation::Pass),
         2 => any::<bool>().prop_map(Operation::Heartbeat),
         1 => any::<bool>().prop_map(Operation::JoinAgain),

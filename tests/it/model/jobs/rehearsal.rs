@@ -17,7 +17,7 @@ use crate::{
 
 mod look;
 
-pub(super) const CRASH_LIMIT: u32 = 3;
+pub(super) const CRASH_LIMIT: u32 = 2;
 /// A look at all jobs costs more than most operations.
 const LOOK_AT_ALL_EVERY: usize = 4;
 /// No call is under way longer than this, in ms: what producers did last is remembered for an hour.
@@ -40,6 +40,8 @@ pub(super) struct Rehearsal {
     /// Calls that have not arrived, and when they were sent.
     bag: Vec<(u64, Letter)>,
     played: usize,
+    /// Whether Redis has no memory left for what grows.
+    full: bool,
     pub(super) met: Met,
 }
 
@@ -70,6 +72,7 @@ impl Rehearsal {
             joined: 0,
             bag: Vec::new(),
             played: 0,
+            full: false,
             met: Met::default(),
         }
     }
@@ -128,6 +131,7 @@ impl Rehearsal {
                 self.redis.pass(*ms);
                 Ok(())
             }
+            Operation::Fill(full) => return self.fill(*full).await,
             Operation::Dies(first) => {
                 self.seats[usize::from(*first)] = Seat::default();
                 Ok(())
@@ -175,6 +179,17 @@ impl Rehearsal {
         done.map_err(|error| error.to_string())
     }
 
+    pub(super) async fn fill(&mut self, full: bool) -> Done {
+        if self.full != full {
+            let mut set = redis::cmd("CONFIG");
+            set.arg("SET").arg("maxmemory").arg(u8::from(full));
+            let set = self.redis.queue().client().redis().command::<String>("CONFIG", &set).await;
+            set.map_err(|error| error.to_string())?;
+            self.full = full;
+        }
+        Ok(())
+    }
+
     /// As a worker does that was told of another number of jobs than it knows.
     async fn recover(&mut self, seat: usize) -> Done {
         let Some(worker) = self.seats[seat].worker.clone() else { return Ok(()) };
@@ -191,6 +206,7 @@ impl Rehearsal {
         if !self.model.workers.contains_key(&worker) {
             return Ok(());
         }
+        self.fill(false).await?;
         self.redis.call_waiter(&worker).await;
         self.met.insert(("worker/join", "taken".to_owned()));
         same("join", self.redis.try_join(&worker).await.as_str(), "taken")
@@ -198,6 +214,7 @@ impl Rehearsal {
 
     /// Nothing is to be repaired, whatever happened.
     async fn reconcile(&mut self) -> Done {
+        self.fill(false).await?;
         let workers: Vec<_> = (1..=self.joined).map(|number| format!("w{number}")).collect();
         let withdrawn = redis::cmd("HKEYS").arg(self.redis.key(QueueKey::withdrawn)).to_owned();
         let withdrawn = self.redis.queue().client().redis().command::<Vec<String>>("HKEYS", &withdrawn).await;
