@@ -14,9 +14,6 @@ use clap::Parser;
 use ergate_chaos::mutants::{Mutant, mutants};
 use ergate_shared::safety::SOURCE_VARIABLE;
 
-/// A mutant may make tests wait for what does not come.
-const LONGEST: Duration = Duration::from_secs(120);
-
 #[derive(Parser)]
 #[command(about, version)]
 struct Options {
@@ -38,6 +35,9 @@ struct Options {
     /// Lists them, and runs nothing.
     #[arg(long)]
     list: bool,
+    /// Seconds after which tests that wait for what does not come are taken for failed; those are told.
+    #[arg(long, default_value_t = 120)]
+    patience: u64,
     /// What else is run for those that no model finds; as an argument of the tests' program.
     #[arg(long)]
     then: Vec<String>,
@@ -133,9 +133,10 @@ fn fails(options: &Options, mutant: &Mutant, file: &Path, arguments: &[&str]) ->
         if let Some(status) = running.try_wait()? {
             return Ok(!status.success());
         }
-        if begun.elapsed() > LONGEST {
+        if begun.elapsed() > Duration::from_secs(options.patience) {
             running.kill()?;
             running.wait()?;
+            writeln!(anstream::stderr(), "found, as tests hang: {}", told(mutant))?;
             return Ok(true);
         }
         std::thread::sleep(Duration::from_millis(50));

@@ -97,6 +97,14 @@ impl ByHand {
         })
     }
 
+    /// Leaves Redis no memory for what grows, or room again.
+    pub(crate) async fn fill(&self, full: bool) {
+        let mut set = redis::cmd("CONFIG");
+        set.arg("SET").arg("maxmemory").arg(u8::from(full));
+        let set = self.queue.client().redis().command::<String>("CONFIG", &set).await;
+        set.expect("redis takes settings");
+    }
+
     /// A call of a script that is told the time first.
     pub(crate) fn call(&self, script: &'static script::Script) -> Call {
         script.on(self.queue.keys()).arg(self.now.to_string())

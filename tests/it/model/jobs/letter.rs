@@ -122,6 +122,7 @@ impl Rehearsal {
         if self.seats[seat].worker.is_none() {
             self.joined += 1;
             let worker = format!("w{}", self.joined);
+            self.fill_up().await;
             self.redis.join(&worker).await;
             self.model.workers.insert(worker.clone(), self.redis.now + LEASE);
             self.seats[seat].worker = Some(worker);
@@ -154,14 +155,16 @@ impl Rehearsal {
     /// A call arrives, at Redis and at the model: both have to do and to answer the same.
     pub(super) async fn deliver(&mut self, letter: &Letter) -> Result<Reply, String> {
         let now = self.redis.now;
-        // What workers say is heard when memory is full; this is not.
+        // What workers say is heard when memory is full; these are not.
         if let Letter::Enqueue { .. }
         | Letter::Remove(..)
         | Letter::Retry { .. }
         | Letter::Reschedule { .. }
         | Letter::Update { .. } = letter
         {
-            self.fill(false).await?;
+            self.fill(false).await;
+        } else {
+            self.fill_up().await;
         }
         match letter {
             Letter::Enqueue { producer, number, written_at, entries } => {
@@ -348,11 +351,14 @@ impl Rehearsal {
         let asked = self.model.heartbeat(worker, now + LEASE);
         same("heartbeat", beat.code.as_str(), "ok")?;
         same("held", beat.held, self.model.held(worker))?;
-        let due = self.model.next_due().map_or(-1, |due| due.saturating_sub(now) as i64);
-        if !self.model.limits.has_paces {
-            same("next", beat.next, due)?;
-        } else if due >= 0 && !(0..=due).contains(&beat.next) {
-            return Err(format!("next is {}, and {due} is the latest", beat.next));
+        let due = self.model.next_due().map(|due| due.saturating_sub(now));
+        let opens = (!beat.backlog).then(|| self.model.opens_at(now)).flatten().map(|at| at - now);
+        match due.into_iter().chain(opens).min() {
+            Some(latest) if !(0..=latest as i64).contains(&beat.next) => {
+                return Err(format!("next is {}, and {latest} is the latest", beat.next));
+            }
+            None if !self.model.limits.has_paces => same("next", beat.next, -1)?,
+            _ => {}
         }
         if !self.model.ready().is_empty() {
             same("backlog", beat.backlog, true)?;

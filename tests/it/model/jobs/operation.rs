@@ -31,7 +31,7 @@ pub(super) enum Operation {
         job: Index,
         progress: bool,
     },
-    /// Redis has no memory left for what grows, or some again.
+    /// From now on, or no longer, memory is full when something comes that must be heard then.
     Fill(bool),
     /// Time goes by, in ms.
     Pass(u64),
@@ -214,7 +214,7 @@ fn whole() -> impl Strategy<Value = Operation> {
             .prop_map(|(first, job, progress)| Operation::Note { first, job, progress }),
         3 => any::<bool>().prop_map(Operation::Fill),
         7 => time.prop_map(Operation::Pass),
-        2 => any::<bool>().prop_map(Operation::Heartbeat),
+        5 => any::<bool>().prop_map(Operation::Heartbeat),
         1 => any::<bool>().prop_map(Operation::JoinAgain),
         1 => any::<bool>().prop_map(Operation::Dies),
         3 => Just(Operation::Reap),

@@ -40,7 +40,8 @@ pub(super) struct Rehearsal {
     /// Calls that have not arrived, and when they were sent.
     bag: Vec<(u64, Letter)>,
     played: usize,
-    /// Whether Redis has no memory left for what grows.
+    /// Whether Redis has no memory left for what grows, whenever something comes that must be heard then.
+    scarce: bool,
     full: bool,
     pub(super) met: Met,
 }
@@ -72,6 +73,7 @@ impl Rehearsal {
             joined: 0,
             bag: Vec::new(),
             played: 0,
+            scarce: false,
             full: false,
             met: Met::default(),
         }
@@ -125,13 +127,17 @@ impl Rehearsal {
 
     /// What is sent in no letter: people who wait for the answer, time, and death.
     async fn play_uncut(&mut self, operation: &Operation) -> Done {
+        self.fill_up().await;
         let (now, queue) = (self.redis.now, self.redis.queue().clone());
         let done = match operation {
             Operation::Pass(ms) => {
                 self.redis.pass(*ms);
                 Ok(())
             }
-            Operation::Fill(full) => return self.fill(*full).await,
+            Operation::Fill(full) => {
+                self.scarce = *full;
+                Ok(())
+            }
             Operation::Dies(first) => {
                 self.seats[usize::from(*first)] = Seat::default();
                 Ok(())
@@ -179,15 +185,16 @@ impl Rehearsal {
         done.map_err(|error| error.to_string())
     }
 
-    pub(super) async fn fill(&mut self, full: bool) -> Done {
+    /// Leaves no memory before a call that must be heard then, if it is scarce.
+    pub(super) async fn fill_up(&mut self) {
+        self.fill(self.scarce).await;
+    }
+
+    pub(super) async fn fill(&mut self, full: bool) {
         if self.full != full {
-            let mut set = redis::cmd("CONFIG");
-            set.arg("SET").arg("maxmemory").arg(u8::from(full));
-            let set = self.redis.queue().client().redis().command::<String>("CONFIG", &set).await;
-            set.map_err(|error| error.to_string())?;
+            self.redis.fill(full).await;
             self.full = full;
         }
-        Ok(())
     }
 
     /// As a worker does that was told of another number of jobs than it knows.
@@ -206,7 +213,7 @@ impl Rehearsal {
         if !self.model.workers.contains_key(&worker) {
             return Ok(());
         }
-        self.fill(false).await?;
+        self.fill(false).await;
         self.redis.call_waiter(&worker).await;
         self.met.insert(("worker/join", "taken".to_owned()));
         same("join", self.redis.try_join(&worker).await.as_str(), "taken")
@@ -214,7 +221,7 @@ impl Rehearsal {
 
     /// Nothing is to be repaired, whatever happened.
     async fn reconcile(&mut self) -> Done {
-        self.fill(false).await?;
+        self.fill(false).await;
         let workers: Vec<_> = (1..=self.joined).map(|number| format!("w{number}")).collect();
         let withdrawn = redis::cmd("HKEYS").arg(self.redis.key(QueueKey::withdrawn)).to_owned();
         let withdrawn = self.redis.queue().client().redis().command::<Vec<String>>("HKEYS", &withdrawn).await;
@@ -269,6 +276,7 @@ impl Rehearsal {
     /// Runs and removes all that is left, and looks for what it leaves behind; says which transitions there were.
     pub(super) async fn clear_away(mut self) -> Result<Met, String> {
         self.compare_all().await?;
+        self.scarce = false;
         self.play(&Operation::Reconcile).await?;
         self.play(&Operation::Resume).await?;
         self.play(&Operation::Concurrency(None)).await?;

@@ -50,6 +50,8 @@ pub(super) enum Operation {
     },
     /// A call that was held up arrives.
     Arrives(Index),
+    /// From now on, or no longer, memory is full when workers and routers go on with what they have.
+    Fill(bool),
     Pass(u64),
     /// Somebody looks at the end of the journals.
     Look,
@@ -120,6 +122,7 @@ pub(super) fn operations() -> impl Strategy<Value = Operation> {
         1 => job().prop_map(Operation::Remove),
         3 => (job(), job(), cut()).prop_map(|(run, step, cut)| Operation::Fork { run, step, cut }),
         4 => job().prop_map(Operation::Arrives),
+        3 => any::<bool>().prop_map(Operation::Fill),
         7 => time.prop_map(Operation::Pass),
         2 => Just(Operation::Look),
     ]

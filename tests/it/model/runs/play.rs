@@ -9,9 +9,10 @@ use ergate::JobState;
 use ergate_shared::{
     key::{NameKeys, QueueKey, ShardKeys},
     run::{Journal, before},
-    script,
+    script::{self, Call},
 };
 use proptest::sample::Index;
+use redis::FromRedisValue;
 
 use super::{
     journal::{self, EVENT},
@@ -52,6 +53,8 @@ pub(super) struct Play {
     pub(super) made: usize,
     pub(super) bag: Vec<(u64, Letter)>,
     calls: u64,
+    /// Whether memory is full when workers and routers go on with what they have.
+    full: bool,
     pub(super) met: Met,
 }
 
@@ -75,6 +78,7 @@ impl Play {
             made: 0,
             bag: Vec::new(),
             calls: 0,
+            full: false,
             met: Met::default(),
         }
     }
@@ -114,10 +118,22 @@ impl Play {
                     self.deliver(&letter).await?;
                 }
             }
+            Operation::Fill(full) => self.full = *full,
             Operation::Pass(ms) => self.jobs.pass(*ms),
             Operation::Look => self.look().await?,
         }
         self.compare().await
+    }
+
+    /// Calls a script that must work when memory is full.
+    pub(super) async fn run_when_full<T: FromRedisValue>(&self, call: &Call) -> T {
+        if !self.full {
+            return self.jobs.run(call).await;
+        }
+        self.jobs.fill(true).await;
+        let reply = self.jobs.run(call).await;
+        self.jobs.fill(false).await;
+        reply
     }
 
     fn pick(&self, run: &Index) -> Option<String> {
@@ -276,7 +292,7 @@ impl Play {
         let now = self.jobs.now;
         let call =
             script::EVENT_CLEAN.on_name(&self.name).arg(now.to_string()).number(KEEP_RECENT).number(1000);
-        let (_, code): (u64, String) = self.jobs.run(&call).await;
+        let (_, code): (u64, String) = self.run_when_full(&call).await;
         self.world.recent.retain(|_, place| *place > now.saturating_sub(KEEP_RECENT) * 1000);
         self.world.waits.retain(|_, wait| wait.until > now);
         let is_empty = self.world.recent.is_empty() && self.world.waits.is_empty();

@@ -110,7 +110,7 @@ impl Play {
             .number(KEEP)
             .number(FOREVER)
             .number(FOREVER);
-        let (_, next, taken): (u64, String, Vec<Raw>) = self.jobs.run(&call).await;
+        let (_, next, taken): (u64, String, Vec<Raw>) = self.run_when_full(&call).await;
         self.fall_due();
         let first = self.world.events.values().filter_map(|event| event.due).min();
         // When others' entries may be taken over is reckoned by Redis' own clock, and here never, or now.
@@ -172,7 +172,7 @@ impl Play {
                         call.push(who);
                     }
                     let were = ended.iter().filter(|who| self.world.waits.remove(*who).is_some()).count();
-                    same("unwait", self.jobs.run::<u64>(&call).await, were as u64)?;
+                    same("unwait", self.run_when_full::<u64>(&call).await, were as u64)?;
                 }
                 Next::Finish
             }
@@ -289,7 +289,7 @@ impl Play {
             call.push(key.as_deref().unwrap_or_default());
             call.push("{}");
         }
-        let (_, code): (u64, String) = self.jobs.run(&call).await;
+        let (_, code): (u64, String) = self.run_when_full(&call).await;
         let expected = if now > until { "late" } else { "ok" };
         self.meets("event/finish", expected);
         same("finish", code.as_str(), expected)?;

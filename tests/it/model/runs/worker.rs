@@ -287,7 +287,7 @@ impl Play {
             }
             Letter::Delivery { run, entry, text } => {
                 let call = self.jobs.call(&script::RUN_DELIVER).arg(run).number(*entry).arg(text);
-                let (_, codes): (u64, Vec<String>) = self.jobs.run(&call).await;
+                let (_, codes): (u64, Vec<String>) = self.run_when_full(&call).await;
                 self.meets("run/deliver", &codes[0]);
                 same("delivered", codes[0].as_str(), self.world.deliver(run, *entry, text))
             }
@@ -309,7 +309,7 @@ impl Play {
             call.push(if write.opens { "1" } else { "" });
             call.push(&write.text);
         }
-        let recorded = self.jobs.run::<Vec<Recorded>>(&call).await.remove(0);
+        let recorded = self.run_when_full::<Vec<Recorded>>(&call).await.remove(0);
         same("recorded", &recorded, &self.world.record(run, token, *known, writes))?;
         self.meets("run/record", &recorded.0);
         for (write, number) in writes.iter().zip(&recorded.3) {
