@@ -347,10 +347,12 @@ impl Play {
         }
         let mut look = redis::pipe();
         look.hgetall(self.jobs.key(QueueKey::journal));
-        look.cmd("HKEYS").arg(&self.name.waits).cmd("HKEYS").arg(&self.name.bodies);
-        type Seen = (BTreeMap<String, String>, BTreeSet<String>, BTreeSet<String>);
+        for hash in [&self.name.waits, &self.name.bodies, &self.shard.started] {
+            look.cmd("HKEYS").arg(hash);
+        }
+        type Seen = (BTreeMap<String, String>, BTreeSet<String>, BTreeSet<String>, BTreeSet<String>);
         let seen = self.jobs.queue().client().redis().pipeline("a look", &look).await;
-        let (journal, waits, recent): Seen = seen.map_err(|error| error.to_string())?;
+        let (journal, waits, recent, routed): Seen = seen.map_err(|error| error.to_string())?;
         let mut expected = BTreeMap::new();
         for (id, run) in &self.world.runs {
             for (number, text) in (1..).zip(&run.journal) {
@@ -361,6 +363,8 @@ impl Play {
         same("journals", journal, expected)?;
         same("waits", waits, self.world.waits.keys().cloned().collect())?;
         same("recent events", recent, self.world.recent.keys().cloned().collect())?;
+        let expected = self.world.events.iter().filter(|(_, event)| event.routed);
+        same("routed events", routed, expected.map(|(key, _)| key.clone()).collect())?;
         self.is_sound()
     }
 
