@@ -15,19 +15,22 @@ pub async fn of_redis(server: &RedisServer) -> anyhow::Result<u64> {
     found.context("INFO memory tells no used_memory")
 }
 
-/// What the keys of events take, which are kept for days by age and number.
+/// What the keys of events take, which are kept for days by age and number; estimated from so many entries of each key, or exact and
+/// slow if that is 0.
 ///
 /// # Errors
 /// Errors of the connection.
-pub async fn of_events(server: &RedisServer) -> anyhow::Result<u64> {
-    of_keys(server, "ergate:{event*").await
+pub async fn of_events(server: &RedisServer, samples: u32) -> anyhow::Result<u64> {
+    of_keys(server, "ergate:{event*", samples).await
 }
 
-async fn of_keys(server: &RedisServer, pattern: &str) -> anyhow::Result<u64> {
+async fn of_keys(server: &RedisServer, pattern: &str, samples: u32) -> anyhow::Result<u64> {
+    let samples = samples.to_string();
     let keys: Vec<String> = server.try_ask(&["KEYS", pattern]).await?;
     let mut sum = 0;
     for key in keys {
-        sum += server.try_ask::<Option<u64>>(&["MEMORY", "USAGE", &key, "SAMPLES", "50"]).await?.unwrap_or(0);
+        let usage = ["MEMORY", "USAGE", &key, "SAMPLES", &samples];
+        sum += server.try_ask::<Option<u64>>(&usage).await?.unwrap_or(0);
     }
     Ok(sum)
 }
@@ -38,7 +41,7 @@ async fn of_keys(server: &RedisServer, pattern: &str) -> anyhow::Result<u64> {
 /// # Errors
 /// Errors of the connection.
 pub async fn of_the_hour(server: &RedisServer) -> anyhow::Result<u64> {
-    Ok(of_keys(server, "ergate:*:producers").await? + of_keys(server, "ergate:*:routed").await?)
+    Ok(of_keys(server, "ergate:*:producers", 0).await? + of_keys(server, "ergate:*:routed", 0).await?)
 }
 
 /// Bytes of memory of the largest of these processes, as the system counts them.

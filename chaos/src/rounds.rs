@@ -27,7 +27,7 @@ use crate::{
 /// pages of an allocator come and go by.
 const MORE_PERCENT: u64 = 2;
 const REDIS_WAVERS: u64 = 64 << 10;
-const WORKER_WAVERS: u64 = 1 << 20;
+const WORKER_WAVERS: u64 = 256 << 10;
 /// Redis gives buffers of connections back that were idle for two seconds, and workers sweep what has expired each fifteen.
 const REST: Duration = Duration::from_secs(17);
 
@@ -64,9 +64,11 @@ async fn perform(
         all_has_ended(&mut stage).await?;
         purge(&stage, &mut outcome).await?;
         sleep(REST).await;
+        // What took long here, because the machine did, is remembered by Redis with its arguments.
+        stage.ground.try_ask::<()>(&["SLOWLOG", "RESET"]).await?;
         used.push(Used {
             redis: memory::of_redis(&stage.ground).await?
-                - memory::of_events(&stage.ground).await?
+                - memory::of_events(&stage.ground, 0).await?
                 - memory::of_the_hour(&stage.ground).await?,
             worker: memory::of_largest(&stage.workers[..stage.plan.spared]),
         });
