@@ -2,31 +2,25 @@
 
 use ergate_rig::RedisServer;
 
-use super::{Scale, Scenario, single::on};
-use crate::{fault::needed, ground::wired::Wired, play::play, stage::Plan};
+use super::{Scale, Scenario, network::wired, single::on};
+use crate::{fault::needed, stage::Plan};
 
 pub(super) fn all() -> Vec<Scenario> {
     vec![
         Scenario::new(
             "lease-reply-lost",
             "replies to calls that lease jobs are lost: the worker finds out what it holds",
-            |scale: Scale, seed| async move {
-                play(Wired::to(RedisServer::start().await), scale.plan(), &[needed::LOSE_LEASE], seed).await
-            },
+            |scale: Scale, seed| wired(scale.plan(), vec![needed::LOSE_LEASE], seed),
         ),
         Scenario::new(
             "enqueue-reply-lost",
             "replies to enqueues are lost: they are sent again, and applied once",
-            |scale: Scale, seed| async move {
-                play(Wired::to(RedisServer::start().await), scale.plan(), &[needed::LOSE_ENQUEUE], seed).await
-            },
+            |scale: Scale, seed| wired(scale.plan(), vec![needed::LOSE_ENQUEUE], seed),
         ),
         Scenario::new(
             "lease-outlived",
             "what a worker says of the ends of its jobs is held up on the wire until others run them",
-            |scale: Scale, seed| async move {
-                play(Wired::to(RedisServer::start().await), scale.plan(), &[needed::OUTLIVE], seed).await
-            },
+            |scale: Scale, seed| wired(scale.plan(), vec![needed::OUTLIVE], seed),
         ),
         Scenario::new(
             "killed-at-work",

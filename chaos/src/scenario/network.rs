@@ -50,6 +50,6 @@ pub(super) fn all() -> Vec<Scenario> {
 }
 
 /// A play on a single server to which each process has a wire of its own.
-async fn wired(plan: Plan, faults: Vec<Fault<Wired>>, seed: u64) -> Outcome {
+pub(super) async fn wired(plan: Plan, faults: Vec<Fault<Wired>>, seed: u64) -> Outcome {
     play(Wired::to(RedisServer::start().await), plan, &faults, seed).await
 }

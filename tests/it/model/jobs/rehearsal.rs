@@ -42,6 +42,7 @@ pub(super) struct Rehearsal {
     played: usize,
     /// Whether Redis has no memory left for what grows, whenever something comes that must be heard then.
     scarce: bool,
+    /// Whether it has none now.
     full: bool,
     pub(super) met: Met,
 }
@@ -136,6 +137,11 @@ impl Rehearsal {
             }
             Operation::Fill(full) => {
                 self.scarce = *full;
+                Ok(())
+            }
+            Operation::Restart => {
+                // It comes up with the room it was given at first.
+                self.full = false;
                 Ok(())
             }
             Operation::Dies(first) => {
