@@ -66,6 +66,7 @@ async fn perform(
         sleep(REST).await;
         // What took long here, because the machine did, is remembered by Redis with its arguments.
         stage.ground.try_ask::<()>(&["SLOWLOG", "RESET"]).await?;
+        memory::forget_silent_routers(&stage.ground).await?;
         used.push(Used {
             redis: memory::of_redis(&stage.ground).await?
                 - memory::of_events(&stage.ground, 0).await?

@@ -4,7 +4,7 @@ use ergate::prelude::*;
 
 use crate::{
     story::{Does, QUEUE, Story},
-    support::{Proxy, RedisSentinel, RedisServer, until},
+    support::{DEADLINE, Proxy, RedisSentinel, RedisServer, until},
 };
 
 /// The rights README.md lists: what a worker and its producers need, and nothing else.
@@ -105,4 +105,26 @@ fn known_to(sentinels: &RedisSentinel) -> String {
     let sentinel = sentinels.url();
     let host = sentinel.trim_start_matches("redis://").trim_end_matches('/');
     format!("redis+sentinel://{host}/{}", sentinels.name())
+}
+
+#[tokio::test]
+async fn a_blocked_call_that_is_dropped_takes_nothing_from_who_waits_after_it() {
+    let story = Story::begin().await;
+    let mut first = story.client.redis().dedicated().await.unwrap();
+    let mut pop = redis::cmd("BLPOP");
+    pop.arg("list").arg(60);
+    let blocked = async |count: u64| {
+        let clients: String = story.redis.ask(&["INFO", "clients"]).await;
+        clients.contains(&format!("blocked_clients:{count}\r"))
+    };
+    let waits = tokio::spawn(async move { first.command::<()>("BLPOP", &pop, DEADLINE).await });
+    until("it is blocked", async || blocked(1).await).await;
+
+    waits.abort();
+
+    until("nobody is blocked", async || blocked(0).await).await;
+    let pushed: u64 = story.redis.ask(&["RPUSH", "list", "mine"]).await;
+    assert_eq!(pushed, 1);
+    let left: u64 = story.redis.ask(&["LLEN", "list"]).await;
+    assert_eq!(left, 1);
 }

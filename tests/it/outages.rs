@@ -10,6 +10,7 @@ use crate::{
 mod blocked;
 mod full;
 mod joining;
+mod told;
 
 #[tokio::test]
 async fn a_worker_takes_jobs_again_after_redis_was_killed_and_restarted() {

@@ -41,7 +41,7 @@ pub enum Error {
         after: Duration,
     },
     /// Redis answered with an error, or the connection broke.
-    #[error("redis refused {what}")]
+    #[error("{} {what}", if is_cut(source) { "the connection to redis broke in" } else { "redis refused" })]
     Redis {
         /// The command or script.
         what: &'static str,
@@ -208,6 +208,11 @@ fn says(error: &RedisError, word: &str) -> bool {
         || error.to_string().contains(word)
 }
 
+/// Whether there was no answer at all.
+fn is_cut(error: &RedisError) -> bool {
+    error.is_io_error() || error.is_connection_dropped() || error.is_timeout()
+}
+
 /// Whether after this error the connection must be dropped and the primary looked for again.
 ///
 /// The words are those a server says when it stops being the primary, restarts, or has lost its cluster or its replicas: one whose
@@ -226,9 +231,7 @@ pub(crate) fn breaks_connection(error: &RedisError) -> bool {
         "MOVED",
         "ASK",
     ];
-    error.is_io_error()
-        || error.is_connection_dropped()
-        || error.is_timeout()
+    is_cut(error)
         || matches!(
             error.kind(),
             ErrorKind::Server(

@@ -12,7 +12,12 @@ pub(crate) async fn insist_after(error: Error) -> Result<(), Error> {
     if !error.is_temporary() {
         return Err(error);
     }
-    tracing::warn!(%error, "redis has not taken it yet; it is tried again");
+    // That Redis cannot be reached is told once for all calls.
+    if error.is_connection() {
+        tracing::debug!(%error, "redis has not taken it yet; it is tried again");
+    } else {
+        tracing::warn!(%error, "redis has not taken it yet; it is tried again");
+    }
     tokio::time::sleep(AGAIN).await;
     Ok(())
 }

@@ -24,6 +24,7 @@ use crate::{
 };
 
 mod dedicated;
+mod outage;
 mod pause;
 
 pub use dedicated::Dedicated;
@@ -46,6 +47,7 @@ struct Shared {
     /// Redis' clock minus this machine's, in ms, as last seen.
     clock_offset: Arc<AtomicI64>,
     pool: dedicated::Pool,
+    outage: Arc<outage::Outage>,
 }
 
 impl fmt::Debug for Redis {
@@ -62,19 +64,26 @@ impl Redis {
     pub fn open(url: &str) -> Result<Self, Error> {
         let target = Target::parse(url)?;
         let pool = dedicated::Pool::new(&target)?;
-        Ok(Self::new(target, pool, Arc::default(), DEADLINE))
-    }
-
-    fn new(target: Target, pool: dedicated::Pool, clock_offset: Arc<AtomicI64>, deadline: Duration) -> Self {
         let (link, generation) = (Mutex::new(None), AtomicU64::new(0));
-        Self { shared: Arc::new(Shared { target, deadline, link, generation, clock_offset, pool }) }
+        let (clock_offset, outage) = Default::default();
+        let shared = Shared { target, deadline: DEADLINE, link, generation, clock_offset, pool, outage };
+        Ok(Self { shared: Arc::new(shared) })
     }
 
     /// Another connection to the same place, for a runtime of its own, whose commands may take `deadline` each.
     #[must_use]
     pub fn separate(&self, deadline: Duration) -> Self {
         let shared = &self.shared;
-        Self::new(shared.target.clone(), shared.pool.clone(), Arc::clone(&shared.clock_offset), deadline)
+        let shared = Shared {
+            target: shared.target.clone(),
+            deadline,
+            link: Mutex::new(None),
+            generation: AtomicU64::new(0),
+            clock_offset: Arc::clone(&shared.clock_offset),
+            pool: shared.pool.clone(),
+            outage: Arc::clone(&shared.outage),
+        };
+        Self { shared: Arc::new(shared) }
     }
 
     /// The address for people: no user, no password.
@@ -144,6 +153,16 @@ impl Redis {
     }
 
     async fn within(
+        &self,
+        what: &'static str,
+        call: impl AsyncFnOnce(Link, u64) -> Result<Value, RedisError>,
+    ) -> Result<Value, Error> {
+        let answer = self.attempt(what, call).await;
+        self.shared.outage.heard(&answer, || self.address());
+        answer
+    }
+
+    async fn attempt(
         &self,
         what: &'static str,
         call: impl AsyncFnOnce(Link, u64) -> Result<Value, RedisError>,
@@ -237,7 +256,7 @@ impl Redis {
     /// # Errors
     /// [`Error::Unreachable`] if none can be made.
     pub async fn dedicated(&self) -> Result<Dedicated, Error> {
-        self.shared.pool.get(&self.address()).await
+        self.shared.pool.get(self.address(), Arc::clone(&self.shared.outage)).await
     }
 }
 

@@ -14,7 +14,7 @@ use std::{
 use ergate_client::Client;
 use ergate_shared::{Event, function::FunctionFinished};
 
-use crate::identity::Seat;
+use crate::{cut_off::cut_off, identity::Seat};
 
 /// The wait before what was cut off is tried again; a heartbeat asks for it as well.
 const AGAIN: Duration = Duration::from_millis(500);
@@ -26,7 +26,7 @@ pub(crate) async fn run(client: Client, seat: Arc<Seat>) {
     loop {
         seat.to_tell.notified().await;
         while let Err(error) = client.tell_ends(&seat.queue).await {
-            tracing::warn!(queue = %seat.queue, %error, "ends are not told yet; it is tried again");
+            cut_off!(error, queue = %seat.queue, "ends are not told yet; it is tried again");
             tokio::time::sleep(AGAIN).await;
         }
     }

@@ -14,6 +14,8 @@ use ergate_shared::{
     function::{FunctionOptions, THROTTLE, concurrency_key},
 };
 
+use crate::cut_off::cut_off;
+
 /// How often it is looked whether all must be set again, and every how many looks functions are declared anyway: three words
 /// that were missed make no version look as if nobody had it.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -30,7 +32,7 @@ pub(crate) async fn declare(client: &Client, specs: &[FunctionSpec]) -> u64 {
             // The first call makes the connection.
             Ok(()) => return generation.max(1),
             Err(error) => {
-                tracing::warn!(%error, "functions could not be declared; it is tried again");
+                cut_off!(error, "functions could not be declared; it is tried again");
                 tokio::time::sleep(AGAIN).await;
             }
         }

@@ -14,6 +14,7 @@ use tokio::sync::{Notify, watch};
 
 use crate::{
     Metrics,
+    cut_off::cut_off,
     identity::{Beat, Seat, Signal},
 };
 
@@ -99,7 +100,7 @@ impl Heart {
             self.seats.iter().filter_map(|seat| Some((seat, seat.worker()?))).map(async |(seat, worker)| {
                 let beat = self.beat(redis, seat, &worker).await;
                 if let Err(error) = &beat {
-                    tracing::warn!(queue = %seat.queue, %error, "heartbeat was not answered");
+                    cut_off!(error, queue = %seat.queue, "heartbeat was not answered");
                 }
                 beat.is_ok()
             });

@@ -21,6 +21,7 @@ mod attempt;
 pub mod binary;
 mod context;
 mod courier;
+mod cut_off;
 mod declare;
 mod error;
 mod extract;

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use ergate_client::{Client, Error, Limit};
 
+use crate::cut_off::cut_off;
+
 /// How soon limits that Redis could not take are set again.
 const AGAIN: Duration = Duration::from_millis(500);
 /// How often it is looked whether there was a new connection.
@@ -19,7 +21,7 @@ pub(crate) async fn set(client: &Client, limits: &[(String, Limit)]) -> Result<u
             if !error.is_temporary() {
                 return Err(error);
             }
-            tracing::warn!(queue = %queue.name(), %error, "limits are not set yet; trying again");
+            cut_off!(error, queue = %queue.name(), "limits are not set yet; trying again");
             tokio::time::sleep(AGAIN).await;
         }
     }

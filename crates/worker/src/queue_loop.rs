@@ -23,6 +23,7 @@ use tokio::sync::{mpsc, watch};
 use crate::{
     Context, DeadLetter, Metrics,
     context::Reason,
+    cut_off::cut_off,
     identity::{Beat, Seat, Signal},
     notes::Notes,
     outcome::{Action, Settlement},
@@ -354,7 +355,7 @@ impl QueueLoop {
     fn failed(&mut self, error: &ergate_client::Error) {
         self.metrics.connected(!error.is_connection());
         self.seat.turn_fails.store(true, Ordering::Relaxed);
-        tracing::warn!(queue = %self.seat.queue, %error, source = std::error::Error::source(error).map(ToString::to_string), "redis call failed; it is tried again");
+        cut_off!(error, queue = %self.seat.queue, source = std::error::Error::source(error).map(ToString::to_string), "redis call failed; it is tried again");
         self.not_before = Some(Instant::now() + self.pause.advance());
         for settled in &mut self.unsettled {
             settled.resent = true;

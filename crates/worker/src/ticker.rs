@@ -19,7 +19,7 @@ use futures_util::future::join_all;
 use jiff::Timestamp;
 use tokio::{sync::Notify, task::JoinSet};
 
-use crate::Metrics;
+use crate::{Metrics, cut_off::cut_off};
 
 /// How soon others look after what was handed out to a process that died.
 const CLAIM: Duration = Duration::from_secs(2);
@@ -97,9 +97,8 @@ impl Ticker {
                     pause
                 }
                 Err(error) => {
-                    // Once for an outage: heartbeats say how long it lasts.
                     if std::mem::replace(&mut answered, false) {
-                        tracing::warn!(%error, "schedules cannot be looked at");
+                        cut_off!(error, "schedules cannot be looked at");
                     }
                     self.steady_since = Instant::now();
                     AGAIN
@@ -204,7 +203,7 @@ impl Ticker {
         let steps: Vec<_> = steps
             .into_iter()
             .filter_map(|step| {
-                step.inspect_err(|error| tracing::warn!(%error, "a schedule is looked at again")).ok()
+                step.inspect_err(|error| cut_off!(error, "a schedule is looked at again")).ok()
             })
             .collect();
         let mut planned = Vec::new();

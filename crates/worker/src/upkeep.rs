@@ -10,7 +10,7 @@ use std::{
 use ergate_client::{Client, Error, Queue, reconcile};
 use ergate_shared::{FailureKind, FailureRecord, WorkerId, key::QueueKey, safety::Safety, script};
 
-use crate::{Metrics, identity::Seat};
+use crate::{Metrics, cut_off::cut_off, identity::Seat};
 
 /// How often a queue is swept by this worker; all workers together do so about as often.
 const SWEEP_EVERY: Duration = Duration::from_secs(15);
@@ -83,7 +83,7 @@ impl Upkeep {
 
     fn log(&self, what: &str, done: Result<(), Error>) {
         if let Err(error) = done {
-            tracing::warn!(queue = %self.seat.queue, %error, "{what} was cut off; it is done again later");
+            cut_off!(error, queue = %self.seat.queue, "{what} was cut off; it is done again later");
         }
     }
 

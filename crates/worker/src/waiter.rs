@@ -14,6 +14,8 @@ use tokio::sync::Notify;
 
 use crate::identity::{Seat, Signal};
 
+use crate::cut_off::cut_off;
+
 /// How long a lost marker may go unnoticed, and how soon a dead connection is.
 const BLOCK: Duration = Duration::from_secs(5);
 /// More than the 100 ms at whose tick Redis ends blocked commands.
@@ -111,7 +113,7 @@ pub(crate) async fn run(client: Client, beds: Vec<Arc<Bed>>, heartbeat: Arc<Noti
                 }
             }
             Err(error) => {
-                tracing::warn!(%error, "waiting for work was cut off");
+                cut_off!(error, "waiting for work was cut off");
                 connection = None;
                 // Whatever came meanwhile is there: have every queue look.
                 tokio::time::sleep(PAUSE).await;

@@ -1,9 +1,10 @@
 //! Connections for blocking commands, one user at a time, out of a pool.
 
-use std::{fmt, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use redis::{Cmd, FromRedisValue, RedisError, aio::ConnectionLike};
 
+use super::outage::Outage;
 use crate::{
     Error,
     error::breaks_connection,
@@ -27,6 +28,7 @@ pub(super) enum Pool {
 pub struct Dedicated {
     connection: Option<Kind>,
     address: String,
+    outage: Arc<Outage>,
 }
 
 enum Kind {
@@ -72,14 +74,20 @@ impl Pool {
         }
     }
 
-    pub(super) async fn get(&self, address: &str) -> Result<Dedicated, Error> {
+    pub(super) async fn get(&self, address: String, outage: Arc<Outage>) -> Result<Dedicated, Error> {
+        let connection = self.connection(&address).await;
+        outage.heard(&connection, || address.clone());
+        Ok(Dedicated { connection: Some(connection?), address, outage })
+    }
+
+    async fn connection(&self, address: &str) -> Result<Kind, Error> {
         let unreachable = |source: RedisError| Error::Unreachable {
             address: address.to_owned(),
             tries: 1,
             after: Duration::ZERO,
             source,
         };
-        let kind = match self {
+        Ok(match self {
             Self::Single(pool) => {
                 Kind::Single(pool.get().await.map_err(|error| unreachable(source_of(error)))?)
             }
@@ -93,8 +101,7 @@ impl Pool {
                 #[cfg(feature = "cluster")]
                 crate::target::Link::Cluster(_) => unreachable!("sentinels know no clusters"),
             },
-        };
-        Ok(Dedicated { connection: Some(kind), address: address.to_owned() })
+        })
     }
 }
 
@@ -108,7 +115,8 @@ fn source_of(error: deadpool_redis::PoolError) -> RedisError {
 }
 
 impl Dedicated {
-    /// Runs one command; a deadline missed or a connection broken leaves this handle without a connection.
+    /// Runs one command; a deadline missed, a connection broken, or a call that is dropped leaves this handle without a connection:
+    /// a reply may still be under way on it.
     ///
     /// # Errors
     /// [`Error::TimedOut`] or [`Error::Redis`]; get another handle then.
@@ -118,44 +126,50 @@ impl Dedicated {
         command: &Cmd,
         deadline: Duration,
     ) -> Result<T, Error> {
-        let Some(mut connection) = self.connection.take() else {
+        let Some(connection) = self.connection.take() else {
             let source = RedisError::from((redis::ErrorKind::Io, "the connection was dropped before"));
             return Err(Error::Redis { what, source });
         };
-        #[cfg_attr(
-            not(any(feature = "cluster", feature = "sentinel")),
-            allow(clippy::infallible_destructuring_match, reason = "a build of few features has one kind")
-        )]
-        let link: &mut (dyn ConnectionLike + Send) = match &mut connection {
+        let mut busy = Busy(Some(connection));
+        let answer = match tokio::time::timeout(deadline, busy.link().req_packed_command(command)).await {
+            Err(_) => Err(Error::TimedOut { address: self.address.clone(), what, after: deadline }),
+            Ok(Err(source)) if breaks_connection(&source) => Err(Error::Redis { what, source }),
+            Ok(reply) => {
+                self.connection = busy.0.take();
+                reply.and_then(redis::Value::extract_error).map_err(|source| Error::Redis { what, source })
+            }
+        };
+        self.outage.heard(&answer, || self.address.clone());
+        super::decode(what, answer?)
+    }
+}
+
+/// A connection on which a reply is awaited. Dropped before that has come, it does not go back to the pool: a blocked read would
+/// go on there, and take what nobody hears of.
+struct Busy(Option<Kind>);
+
+impl Busy {
+    fn link(&mut self) -> &mut (dyn ConnectionLike + Send) {
+        match self.0.as_mut().expect("it is taken out only with its reply") {
             Kind::Single(connection) => connection,
             #[cfg(feature = "cluster")]
             Kind::Cluster(connection) => connection,
             #[cfg(feature = "sentinel")]
             Kind::Unpooled(connection) => connection,
-        };
-        let reply = tokio::time::timeout(deadline, link.req_packed_command(command)).await;
-        match reply {
-            Err(_) => {
-                connection.discard();
-                Err(Error::TimedOut { address: self.address.clone(), what, after: deadline })
-            }
-            Ok(Err(source)) if breaks_connection(&source) => {
-                connection.discard();
-                Err(Error::Redis { what, source })
-            }
-            Ok(reply) => {
-                self.connection = Some(connection);
-                let value = reply
-                    .and_then(redis::Value::extract_error)
-                    .map_err(|source| Error::Redis { what, source })?;
-                super::decode(what, value)
-            }
+        }
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        if let Some(connection) = self.0.take() {
+            connection.discard();
         }
     }
 }
 
 impl Kind {
-    /// Takes the connection out of the pool for good: a reply may still be under way on it.
+    /// Takes the connection out of the pool for good.
     fn discard(self) {
         match self {
             Self::Single(connection) => drop(deadpool_redis::Connection::take(connection)),

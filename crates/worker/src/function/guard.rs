@@ -9,7 +9,7 @@ use ergate_shared::{
 };
 
 use super::{RunCode, given};
-use crate::{Context, Failure, Result, failure::Course};
+use crate::{Context, Failure, Result, cut_off::cut_off, failure::Course};
 
 /// The wait before a call that failed is made again.
 const AGAIN: Duration = Duration::from_millis(200);
@@ -89,7 +89,7 @@ async fn watch(
         match inner.client.let_events_cancel(&inner.queue, &inner.id, cancels, since).await {
             Ok(found) => return Ok(found),
             Err(error) if error.is_temporary() => {
-                tracing::warn!(run.id = %inner.id, %error, "a run's waits could not be kept; it is tried again");
+                cut_off!(error, run.id = %inner.id, "a run's waits could not be kept; it is tried again");
                 tokio::time::sleep(AGAIN).await;
             }
             Err(error) => return Err(Failure::fatal(error)),

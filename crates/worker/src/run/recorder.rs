@@ -10,6 +10,8 @@ use tokio::sync::oneshot;
 use super::{Recorded, Write};
 use crate::metrics::{RunMetrics, StepEnd};
 
+use crate::cut_off::cut_off;
+
 /// The most runs of one call, and after how many bytes no more are added: about a millisecond of Redis' time.
 const MOST_RUNS: usize = 500;
 const MOST_BYTES: usize = 4 * 1024 * 1024;
@@ -103,7 +105,11 @@ impl Shared {
                     }
                 }
                 Err(error) => {
-                    tracing::warn!(%error, runs = requests.len(), "journals could not be written; it is tried again");
+                    cut_off!(
+                        error,
+                        runs = requests.len(),
+                        "journals could not be written; it is tried again"
+                    );
                     self.state().waiting.splice(0..0, requests);
                     pause.wait().await;
                 }

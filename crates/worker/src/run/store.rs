@@ -11,7 +11,7 @@ use ergate_shared::{
 
 use serde_json::value::RawValue;
 
-use crate::{Context, Failure, context::Reason, failure::Course};
+use crate::{Context, Failure, context::Reason, cut_off::cut_off, failure::Course};
 
 /// A future that can be held beside others.
 pub(crate) type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -161,7 +161,7 @@ impl LeasedRun {
             match inner.client.register_wait(event, &reference, condition, *since, *due).await {
                 Ok(found) => return Ok(found),
                 Err(error) if error.is_temporary() => {
-                    tracing::warn!(run.id = %inner.id, %error, "wait could not be registered; it is tried again");
+                    cut_off!(error, run.id = %inner.id, "wait could not be registered; it is tried again");
                     pause.wait().await;
                 }
                 Err(error) => return Err(Failure::fatal(error)),
@@ -183,7 +183,7 @@ impl LeasedRun {
             match inner.client.redis().command("a run's journal", &command).await {
                 Ok(found) => return found,
                 Err(error) => {
-                    tracing::warn!(run.id = %inner.id, %error, "journal could not be read; it is tried again");
+                    cut_off!(error, run.id = %inner.id, "journal could not be read; it is tried again");
                     pause.wait().await;
                 }
             }
