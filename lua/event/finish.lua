@@ -27,10 +27,17 @@ for at = FIRST, #ARGV, FIELDS do
     over[#over + 1] = ARGV[at]
   end
 end
-if #outcomes > 0 then
+local acknowledged = call('XACK', stream, group, unpack(ids))
+if #outcomes > 0 and acknowledged == #ids then
   call('HSET', started, unpack(outcomes))
+elseif #outcomes > 0 then
+  -- This call comes late, after the same router has done it again: what was kept then stays, and of what is gone nothing is kept.
+  for at = 1, #outcomes, 2 do
+    if call('HEXISTS', events, outcomes[at]) == 1 then
+      call('HSETNX', started, outcomes[at], outcomes[at + 1])
+    end
+  end
 end
-call('XACK', stream, group, unpack(ids))
 if #over > 0 then
   -- What only announced an event of the future has nothing to say any more.
   call('XDEL', stream, unpack(over))

@@ -1,17 +1,22 @@
--- Looks after a shard: delivers what falls due, takes over what another router left behind, trims by age.
+-- Looks after a shard: delivers what falls due, takes over what another router left behind or hands a router its own again, trims
+-- by age.
 --
 -- keys: stream events future own owned started
 -- uses: clock history
 -- argv: now or '', group, router, ms after which what a router has not acknowledged is taken over, most entries to take over,
---       most of each kind to work off, events kept, ms for which they are kept, ms after which a silent router is forgotten
+--       most of each kind to work off, events kept, ms for which they are kept, ms after which a silent router is forgotten,
+--       '1' if the router is to have what is its own once more, instead of what others left
 -- replies: {now, when there is more to do in ms or '': an event of the future is due, or others' entries may be taken over;
---          entries taken over as the stream has them}
+--          entries that are the router's own from now, as the stream has them}
 -- cost: O(limits + routers)
 -- holds: the group exists; an event is delivered once it is due; nothing is forgotten that was not acknowledged.
 
 local now, group, router, idle = now_ms(ARGV[1]), ARGV[2], ARGV[3], tonumber(ARGV[4])
 local take, limit, keep, keep_ms, silence =
   ARGV[5], tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9])
+local again = ARGV[10] == '1'
+-- What has been handed out more often is left to all routers: maybe this one cannot do it.
+local AGAIN_AT_MOST = 10
 
 -- Redis lets a script that has written go on when memory is full, and this write changes nothing.
 call('HDEL', started, '')
@@ -35,8 +40,21 @@ end
 local next_due = call('ZRANGE', future, 0, 0, 'WITHSCORES')[2]
 local next_at = next_due and tonumber(next_due) or math.huge
 
+local claimed
+if again then
+  local own = {}
+  for _, pending in ipairs(call('XPENDING', stream, group, '-', '+', take, router)) do
+    if pending[4] <= AGAIN_AT_MOST then
+      own[#own + 1] = pending[1]
+    end
+  end
+  -- Claimed once more, so that they are its own from now, on replicas too.
+  claimed = #own > 0 and call('XCLAIM', stream, group, router, 0, unpack(own)) or {}
+else
+  claimed = call('XAUTOCLAIM', stream, group, router, idle, '0-0', 'COUNT', take)[2]
+end
 local taken = {}
-for _, entry in ipairs(call('XAUTOCLAIM', stream, group, router, idle, '0-0', 'COUNT', take)[2]) do
+for _, entry in ipairs(claimed) do
   if entry then
     taken[#taken + 1] = entry
   end

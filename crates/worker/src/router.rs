@@ -7,22 +7,21 @@
 //!
 //! | part | owns |
 //! |---|---|
+//! | `lane` | shards that are read and looked after together, and what is to be done again |
 //! | `reader` | the blocked connection |
 //! | `table` | which functions an event starts |
 //! | `start` | the runs that events start |
 //! | `routing` | a batch of events, from their records to the acknowledgement |
 //! | `resume` | recent events of a name, and the waits for them |
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::time::Duration;
 
-use ergate_client::{Client, Error};
-use ergate_shared::{WorkerId, event::SHARDS, key::ShardKeys, script};
+use ergate_client::Client;
+use ergate_shared::{WorkerId, event::SHARDS, key::ShardKeys};
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 mod clean;
+mod lane;
 mod met;
 mod reader;
 mod resume;
@@ -31,22 +30,12 @@ mod start;
 mod table;
 
 use crate::Metrics;
-use reader::{Batch, Entry, Read};
-use routing::Routing;
+use lane::Lane;
 
 /// The consumer group all routers are in.
 const GROUP: &str = "router";
 /// How long what a router has read is its own. It stops at four fifths of it: the rest is what clocks may differ by.
 const LEASE: Duration = Duration::from_secs(10);
-/// How often a shard is looked after at the least.
-const TEND_AT_LEAST: Duration = Duration::from_secs(5);
-/// Entries taken over at once, and the most of each other kind worked off by looking after a shard.
-const TAKE_OVER: u64 = 100;
-const TEND_LIMIT: u64 = 500;
-/// After which a router that reads nothing any more is taken off the list.
-const FORGOTTEN_AFTER: Duration = Duration::from_hours(1);
-/// How long a stopping router waits for a read under way: one that has something to read is answered at once.
-const LAST_READ: Duration = Duration::from_millis(200);
 /// Events kept in each shard once they have been routed, and for how long.
 const KEEP_EVENTS: u64 = 2500;
 const KEEP_FOR: Duration = Duration::from_hours(7 * 24);
@@ -102,151 +91,14 @@ impl Router {
         let lanes: Vec<_> = groups
             .into_iter()
             .map(|shards| {
-                let lane = Lane {
-                    client: self.client.clone(),
-                    name: name.clone(),
-                    keys: shards
-                        .iter()
-                        .map(|shard| ShardKeys::new(self.client.namespace(), *shard))
-                        .collect::<Arc<[_]>>(),
-                    // One of them looks after what is not in shards.
-                    cleans: shards[0] == 0,
-                    keep: self.keep,
-                    keep_for: self.keep_for,
-                    lease: self.lease,
-                    metrics: self.metrics.clone(),
-                };
+                let keys = shards.iter().map(|shard| ShardKeys::new(self.client.namespace(), *shard));
+                // One of them looks after what is not in shards.
+                let lane = Lane::new(&self, name.clone(), keys.collect(), shards[0] == 0);
                 AbortOnDropHandle::new(tokio::spawn(lane.run(stopping.clone())))
             })
             .collect();
         stop.await;
         stopping.cancel();
         futures_util::future::join_all(lanes).await;
-    }
-}
-
-/// The shards of one connection.
-struct Lane {
-    client: Client,
-    name: String,
-    keys: Arc<[ShardKeys]>,
-    cleans: bool,
-    keep: u64,
-    keep_for: Duration,
-    lease: Duration,
-    metrics: Metrics,
-}
-
-impl Lane {
-    async fn run(self, stopping: CancellationToken) {
-        let mut routing = Routing::new(
-            self.client.clone(),
-            Arc::clone(&self.keys),
-            self.keep,
-            self.keep_for,
-            self.metrics.clone(),
-        );
-        let cleaning =
-            self.cleans.then(|| AbortOnDropHandle::new(tokio::spawn(clean::run(self.client.clone()))));
-        // The groups must be there before the first read.
-        let mut tend_at = self.tend(&mut routing).await;
-        let (sender, mut reads) = tokio::sync::mpsc::channel(1);
-        let reading = reader::run(
-            self.client.clone(),
-            Arc::clone(&self.keys),
-            self.name.clone(),
-            self.owned_for(),
-            sender,
-            stopping.clone(),
-        );
-        let reading = AbortOnDropHandle::new(tokio::spawn(reading));
-        loop {
-            tokio::select! {
-                () = stopping.cancelled() => break,
-                () = tokio::time::sleep_until(tend_at.into()) => tend_at = self.tend(&mut routing).await,
-                read = reads.recv() => match read {
-                    Some(Read::Batch(batch)) => tend_at = tend_at.min(self.route(&mut routing, batch).await),
-                    Some(Read::Broken) => tend_at = self.tend(&mut routing).await,
-                    None => break,
-                },
-            }
-        }
-        drop(cleaning);
-        // The reader begins no other read; one that is under way may bring something yet.
-        while let Ok(Some(read)) = tokio::time::timeout(LAST_READ, reads.recv()).await {
-            if let Read::Batch(batch) = read {
-                self.route(&mut routing, batch).await;
-            }
-        }
-        drop(reading);
-    }
-
-    /// Routes a batch, and says when a shard is to be looked after, for an event of the future that was announced.
-    async fn route(&self, routing: &mut Routing, batch: Batch) -> Instant {
-        let due = batch.entries.iter().filter_map(|entry| entry.announces).min();
-        routing.route(batch).await;
-        due.map_or_else(|| self.later(), |due| self.instant(due))
-    }
-
-    /// Looks after every shard, and says when next.
-    async fn tend(&self, routing: &mut Routing) -> Instant {
-        let tended: Vec<_> = (0..self.keys.len()).map(|place| self.tend_one(place)).collect();
-        let mut next = self.later();
-        let mut broken = false;
-        for tended in futures_util::future::join_all(tended).await {
-            match tended {
-                Ok((due, batch)) => {
-                    if let Some(due) = due {
-                        next = next.min(self.instant(due));
-                    }
-                    if !batch.entries.is_empty() {
-                        tracing::info!(
-                            events = batch.entries.len(),
-                            "taking over what another router left behind"
-                        );
-                        next = next.min(self.route(routing, batch).await);
-                    }
-                }
-                Err(error) => {
-                    broken = true;
-                    tracing::warn!(%error, "looking after the events was cut off; it is done again");
-                }
-            }
-        }
-        if broken { next.min(Instant::now() + Duration::from_millis(500)) } else { next }
-    }
-
-    async fn tend_one(&self, place: usize) -> Result<(Option<u64>, Batch), Error> {
-        let sent_at = self.client.redis().now_ms();
-        let call = script::EVENT_TEND
-            .on_shard(&self.keys[place])
-            .arg("")
-            .arg(GROUP)
-            .arg(&self.name)
-            .number(self.lease.as_millis() as i128)
-            .number(TAKE_OVER)
-            .number(TEND_LIMIT)
-            .number(self.keep)
-            .number(self.keep_for.as_millis() as i128)
-            .number(FORGOTTEN_AFTER.as_millis() as i128);
-        type Reply = (u64, String, Vec<reader::Raw>);
-        let (now, due, taken): Reply = self.client.redis().run(&call).await?;
-        self.client.redis().saw_time(now);
-        let entries = taken.into_iter().filter_map(|raw| Entry::read(place, raw)).collect();
-        Ok((due.parse().ok(), Batch::new(entries, sent_at, self.owned_for()).taken_over()))
-    }
-
-    fn instant(&self, due: u64) -> Instant {
-        // At least a millisecond, as Redis' clock is known here within about that.
-        let left = Duration::from_millis(due.saturating_sub(self.client.redis().now_ms()).max(1));
-        (Instant::now() + left).min(self.later())
-    }
-
-    fn later(&self) -> Instant {
-        Instant::now() + TEND_AT_LEAST.min(self.lease / 2)
-    }
-
-    fn owned_for(&self) -> Duration {
-        self.lease * 4 / 5
     }
 }

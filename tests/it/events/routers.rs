@@ -63,6 +63,32 @@ async fn what_a_router_reads_and_leaves_is_looked_for_when_it_may_be_taken_over(
     assert_ne!(left, now, "its time has not come");
 }
 
+#[tokio::test]
+async fn what_a_router_has_had_ten_times_again_is_left_to_all_of_them() {
+    let story = Story::begin().await;
+    let sent = story.client.send(Verified { user: 7 }).await.unwrap();
+    let keys = ShardKeys::new(story.client.namespace(), sent.id.shard());
+    let tend = async |router: &str, lease_ms: u64, again: &str| -> usize {
+        let call = script::EVENT_TEND.on_shard(&keys).arg("").arg("router").arg(router);
+        let call =
+            [lease_ms, 100, 100, 100, 1_000_000, 1_000_000].into_iter().fold(call, |call, n| call.number(n));
+        let (_, _, taken): (u64, String, Vec<redis::Value>) =
+            story.client.redis().run(&call.arg(again)).await.unwrap();
+        taken.len()
+    };
+    tend("first", 10_000, "").await;
+    let read = ["XREADGROUP", "GROUP", "router", "first", "STREAMS", &keys.stream, ">"];
+    let _: redis::Value = story.redis.ask(&read).await;
+
+    for _ in 0..10 {
+        assert_eq!(tend("first", 10_000, "1").await, 1);
+    }
+
+    assert_eq!(tend("first", 10_000, "1").await, 0);
+    assert_eq!(tend("another", 10_000, "1").await, 0, "it is not its own");
+    assert_eq!(tend("another", 0, "").await, 1);
+}
+
 /// A router that dies right after each of its calls, with the reply or the request lost, and another that takes over.
 #[tokio::test]
 async fn what_a_router_left_behind_is_done_by_another_and_nothing_twice() {
@@ -112,6 +138,76 @@ async fn a_router_dies(script: &'static script::Script, reply: bool) {
     assert_eq!(story.entries(&wait).await, 2, "{what}");
     assert_eq!(story.waits().await, 0, "{what}");
     assert_eq!(story.state_of(&wait).await, Some(JobState::Ready), "{what}");
+}
+
+/// The connection breaks at each call in turn, and the router lives on: it does not wait until another could take over.
+#[tokio::test]
+async fn what_was_cut_off_is_done_again_by_the_router_itself_and_nothing_twice() {
+    let words = [
+        "XREADGROUP",
+        &script::EVENT_ROUTE.sha,
+        &script::JOB_ENQUEUE.sha,
+        &script::RUN_DELIVER.sha,
+        &script::EVENT_UNWAIT.sha,
+        &script::EVENT_FINISH.sha,
+    ];
+    let side_by_side = tokio::task::LocalSet::new();
+    let mut cuts = tokio::task::JoinSet::new();
+    for word in words {
+        cuts.spawn_local_on(a_router_is_cut_off(word, true), &side_by_side);
+        cuts.spawn_local_on(a_router_is_cut_off(word, false), &side_by_side);
+    }
+
+    side_by_side
+        .run_until(async {
+            while let Some(cut) = cuts.join_next().await {
+                cut.unwrap();
+            }
+        })
+        .await;
+}
+
+async fn a_router_is_cut_off(word: &'static str, reply: bool) {
+    let story = Story::begin().await;
+    story.declare("welcome", EVENT, None).await;
+    rehearse(&story).await;
+    let wait = story.suspended_run("r1").await;
+    story.wait(&wait, &ergate::Condition::any().on("user", 7)).await;
+    let proxy = Proxy::to(&story.redis);
+    let router = story.router_alone_on(&Client::connect(proxy.url()).await.unwrap());
+    let lost = if reply { proxy.lose_reply_of(word) } else { proxy.lose_request_of(word) };
+
+    let sent = story.client.send(Verified { user: 7 }).await.unwrap();
+    lost.await;
+    story.until_routed([&sent.id]).await;
+    router.stop().await;
+
+    let what = format!("{word} (reply: {reply})");
+    assert_eq!(story.runs("welcome").await.len(), 2, "{what}");
+    assert_eq!(story.entries(&wait).await, 2, "{what}");
+    assert_eq!(story.waits().await, 0, "{what}");
+    assert_eq!(story.state_of(&wait).await, Some(JobState::Ready), "{what}");
+}
+
+#[tokio::test]
+async fn ids_of_runs_stay_taken_when_a_router_does_its_own_again_as_its_first_calls_may_come_late() {
+    let story = Story::begin().await;
+    story.declare("welcome", EVENT, None).await;
+    rehearse(&story).await;
+    let proxy = Proxy::to(&story.redis);
+    let router = story.router_alone_on(&Client::connect(proxy.url()).await.unwrap());
+    let lost = proxy.lose_request_of(&script::EVENT_FINISH.sha);
+
+    let sent = story.client.send(Verified { user: 7 }).await.unwrap();
+    lost.await;
+    story.until_routed([&sent.id]).await;
+    router.stop().await;
+
+    let run = story.runs("welcome").await[1].0.clone();
+    let mut taken = redis::cmd("ZSCORE");
+    taken.arg(story.client.keys(&"fn/welcome".parse().unwrap()).get(QueueKey::routed)).arg(run.as_str());
+    let taken: Option<f64> = story.client.redis().command("ZSCORE", &taken).await.unwrap();
+    assert!(taken.is_some());
 }
 
 /// Has every script run once, so that the server knows it and a trap waits for the next call.

@@ -57,7 +57,7 @@ const TRANSITIONS: &[(&str, &str, &[&str])] = &[
     ("runs", "event/finish", &["ok", "late"]),
     ("runs", "event/route", &["ok", "fields"]),
     ("runs", "event/send", &["kept", "duplicate"]),
-    ("runs", "event/tend", &["taken", "none taken"]),
+    ("runs", "event/tend", &["taken", "had again", "none taken"]),
     ("runs", "event/unwait", &[]),
     ("runs", "event/wait", &["kept", "look", "check"]),
     ("runs", "event/waits", &[]),

@@ -66,6 +66,11 @@ impl Story {
         RunningRouter::start(Router::new(client.clone()).lease(Duration::from_secs(1)))
     }
 
+    /// A router from which nobody takes anything over while a test lasts.
+    pub(crate) fn router_alone_on(&self, client: &Client) -> RunningRouter {
+        RunningRouter::start(Router::new(client.clone()).lease(Duration::from_hours(1)))
+    }
+
     /// A router that keeps no more than this many events once they are routed.
     pub(crate) fn router_keeping(&self, events: u64) -> RunningRouter {
         let time = Duration::from_hours(1);

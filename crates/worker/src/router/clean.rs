@@ -8,6 +8,8 @@ use std::time::Duration;
 use ergate_client::{Client, Error};
 use ergate_shared::{EventName, script};
 
+use crate::cut_off::cut_off;
+
 const EVERY: Duration = Duration::from_mins(1);
 /// Names looked at each time, and the most of each kind worked off under a name.
 const AT_ONCE: usize = 50;
@@ -24,7 +26,7 @@ pub(super) async fn run(client: Client) {
         tokio::time::sleep(EVERY).await;
         match clean(&client, cursor).await {
             Ok(next) => cursor = next,
-            Err(error) => tracing::warn!(%error, "forgetting old events was cut off; it is done again"),
+            Err(error) => cut_off!(error, "forgetting old events was cut off; it is done again"),
         }
     }
 }

@@ -8,6 +8,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::GROUP;
+use crate::cut_off::cut_off;
 
 /// How soon a connection that is dead is noticed; new events end the block.
 const BLOCK: Duration = Duration::from_secs(5);
@@ -33,8 +34,10 @@ pub(super) struct Batch {
     pub(super) entries: Vec<Entry>,
     /// Until when, in ms since the epoch by Redis' clock.
     pub(super) owned_until: u64,
-    /// Whether another router may have routed some of it already.
-    pub(super) is_taken_over: bool,
+    /// Whether some of it may have been routed already, by another router or this one.
+    pub(super) is_left_behind: bool,
+    /// Whether this router has had it before: a call it made then may still be on its way, in time.
+    pub(super) is_again: bool,
 }
 
 #[derive(Debug)]
@@ -65,12 +68,12 @@ impl Batch {
     pub(super) fn new(entries: Vec<Entry>, sent_at: u64, owned_for: Duration) -> Self {
         let newest = entries.iter().map(|entry| entry.came).max().unwrap_or(0);
         let owned_until = newest.max(sent_at) + owned_for.as_millis() as u64;
-        Self { entries, owned_until, is_taken_over: false }
+        Self { entries, owned_until, is_left_behind: false, is_again: false }
     }
 
-    /// Of entries that another router left behind.
-    pub(super) fn taken_over(self) -> Self {
-        Self { is_taken_over: true, ..self }
+    /// Of entries that another router left behind, or `again` this one.
+    pub(super) fn left_behind(self, is_again: bool) -> Self {
+        Self { is_left_behind: true, is_again, ..self }
     }
 }
 
@@ -118,7 +121,7 @@ pub(super) async fn run(
                 room.send(Read::Batch(Batch::new(entries.collect(), sent_at, owned_for)));
             }
             Err(error) => {
-                tracing::warn!(%error, "waiting for events was cut off");
+                cut_off!(error, "waiting for events was cut off");
                 connection = None;
                 tokio::time::sleep(PAUSE).await;
                 room.send(Read::Broken);

@@ -19,7 +19,7 @@ use super::{
     start::{self, Start, Starts},
     table::Table,
 };
-use crate::Metrics;
+use crate::{Metrics, cut_off::cut_off};
 
 /// Runs of one event that are told as woken by it; more are counted.
 const NAMED: usize = 100;
@@ -32,6 +32,8 @@ pub(super) struct Routing {
     table: Table,
     names: Names,
     metrics: Metrics,
+    /// The version of the registry by which the first of what was cut off was routed.
+    cut_at: Option<u64>,
 }
 
 /// An event of a batch with its record.
@@ -55,37 +57,53 @@ impl Routing {
         metrics: Metrics,
     ) -> Self {
         let names = Names::new(client.clone());
-        Self { client, keys, keep, keep_for, table: Table::default(), names, metrics }
+        Self { client, keys, keep, keep_for, table: Table::default(), names, metrics, cut_at: None }
     }
 
-    /// Routes a batch. What cannot be routed stays unacknowledged, and somebody tries again.
-    pub(super) async fn route(&mut self, batch: Batch) {
-        let Batch { entries, owned_until, is_taken_over } = batch;
-        match self.try_route(&entries, owned_until, is_taken_over).await {
-            Ok(()) => {}
-            Err(error) if entries.len() > 1 && !error.is_connection() && !matches!(error, Error::Late) => {
-                // One event that cannot be routed must not hold up those it was read with.
-                for entry in entries {
-                    if let Err(error) =
-                        self.try_route(std::slice::from_ref(&entry), owned_until, is_taken_over).await
-                    {
-                        tracing::error!(event = ?entry.event, %error, "an event was not routed; it is tried again");
-                    }
+    /// Routes a batch; whether some of it is to be tried again soon. What cannot be routed stays unacknowledged, and if that will
+    /// not change soon, whoever may take it over tries again.
+    pub(super) async fn route(&mut self, batch: Batch) -> bool {
+        let Err(error) = self.try_route(&batch.entries, &batch).await else { return false };
+        let soon_over = if batch.entries.len() == 1 || error.is_connection() || matches!(error, Error::Late) {
+            Some(error).filter(is_soon_over)
+        } else {
+            self.route_singly(&batch).await
+        };
+        if let Some(error) = &soon_over {
+            self.cut_at.get_or_insert(self.table.version());
+            cut_off!(error, "events were not routed; they are tried again");
+        }
+        soon_over.is_some()
+    }
+
+    /// One event that cannot be routed must not hold up those it was read with. Returns what is over soon, if it was that.
+    async fn route_singly(&mut self, batch: &Batch) -> Option<Error> {
+        let mut soon_over = None;
+        for entry in &batch.entries {
+            match self.try_route(std::slice::from_ref(entry), batch).await {
+                Err(error) if is_soon_over(&error) => soon_over = Some(error),
+                Err(error) => {
+                    tracing::error!(event = ?entry.event, %error, "an event was not routed; it is tried again");
                 }
-            }
-            Err(error) => {
-                tracing::warn!(events = entries.len(), %error, "events were not routed; they are tried again");
+                Ok(()) => {}
             }
         }
+        soon_over
     }
 
-    async fn try_route(
-        &mut self,
-        entries: &[Entry],
-        owned_until: u64,
-        is_taken_over: bool,
-    ) -> Result<(), Error> {
+    /// Nothing that was cut off is left to be done again by this router.
+    pub(super) fn is_certain(&mut self) {
+        self.cut_at = None;
+    }
+
+    /// Routes these entries of a batch.
+    async fn try_route(&mut self, entries: &[Entry], batch: &Batch) -> Result<(), Error> {
+        let owned_until = batch.owned_until;
         let (arrived, mut done) = self.read(entries).await?;
+        if batch.is_again && self.cut_at.is_some_and(|version| version != self.table.version()) {
+            // A start as another version may be on its way: who takes these over comes when that would be late.
+            return Ok(());
+        }
         let mut starts: BTreeMap<FunctionName, Starts> = BTreeMap::new();
         let mut outcomes: Vec<Started> = Vec::with_capacity(arrived.len());
         let mut beyond_us = vec![false; arrived.len()];
@@ -104,7 +122,7 @@ impl Routing {
             // Shards were read one after the other: what came first starts first.
             starts.runs.sort_by_key(|start| (arrived[start.place].entry.came, arrived[start.place].key));
         }
-        if is_taken_over {
+        if batch.is_left_behind {
             for (place, run) in start::leave_to_other_versions(&self.client, starts.values_mut()).await? {
                 outcomes[place].runs.push(run);
             }
@@ -142,6 +160,10 @@ impl Routing {
         let now = self.client.redis().now_ms();
         for (entry, ..) in done.iter().filter(|(_, key, _)| key.is_some()) {
             self.metrics.routed(Duration::from_millis(now.saturating_sub(entry.came)));
+        }
+        if batch.is_again {
+            // A call made before may come yet, and must find the ids taken. They are forgotten after a day.
+            return Ok(());
         }
         let client = &self.client;
         let acknowledged: Vec<_> = starts
@@ -250,4 +272,9 @@ impl Routing {
         }
         Ok(())
     }
+}
+
+/// Whether what failed so may succeed soon.
+fn is_soon_over(error: &Error) -> bool {
+    error.is_temporary() || matches!(error, Error::Late)
 }

@@ -34,7 +34,7 @@ impl Play {
             self.routers[router].batch = None;
         }
         self.jobs.pass(20_000);
-        self.tend(0).await?;
+        self.tend(0, false).await?;
         loop {
             while self.routers[0].batch.is_some() {
                 self.route(0, Cut::None).await?;

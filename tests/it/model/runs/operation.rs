@@ -20,8 +20,11 @@ pub(super) enum Operation {
         cut: Cut,
     },
     RouterDies(usize),
-    /// A router looks after the shard, and takes over what others left behind if that is old enough.
-    Tend(usize),
+    /// A router looks after the shard, and takes over what others left behind if that is old enough, or has what is its own again.
+    Tend {
+        router: usize,
+        again: bool,
+    },
     /// What is over its age is forgotten under the event's name.
     Clean,
     /// A worker leases.
@@ -110,7 +113,7 @@ pub(super) fn operations() -> impl Strategy<Value = Operation> {
         6 => (0_usize..2).prop_map(Operation::Read),
         24 => (0_usize..2, cut()).prop_map(|(router, cut)| Operation::Route { router, cut }),
         1 => (0_usize..2).prop_map(Operation::RouterDies),
-        3 => (0_usize..2).prop_map(Operation::Tend),
+        4 => (0_usize..2, any::<bool>()).prop_map(|(router, again)| Operation::Tend { router, again }),
         1 => Just(Operation::Clean),
         10 => (0_usize..2, 1_usize..4).prop_map(|(worker, ask)| Operation::Lease { worker, ask }),
         40 => (0_usize..2, job(), act, cut())

@@ -100,7 +100,7 @@ impl Play {
             Operation::Read(router) => self.read(*router).await?,
             Operation::Route { router, cut } => self.route(*router, *cut).await?,
             Operation::RouterDies(router) => self.routers[*router].batch = None,
-            Operation::Tend(router) => self.tend(*router).await?,
+            Operation::Tend { router, again } => self.tend(*router, *again).await?,
             Operation::Clean => self.clean().await?,
             Operation::Lease { worker, ask } => self.lease(*worker, *ask).await?,
             Operation::Act { worker, run, act, cut } => self.act(*worker, run, act, *cut).await?,

@@ -16,6 +16,8 @@ const GROUP: &str = "routers";
 /// What a router read is its own so long, and after so long another takes it over, in ms.
 const OWNED_FOR: u64 = 8_000;
 const TAKEN_OVER_AFTER: u64 = 10_000;
+/// As `event/tend` has it.
+const AGAIN_AT_MOST: u64 = 10;
 const KEEP: u64 = 1000;
 const FOREVER: u64 = 1_000_000_000_000_000;
 
@@ -35,6 +37,8 @@ pub(super) struct Batch {
     /// Place in the stream and key; a place alone announces an event of the future.
     entries: Vec<(String, Option<String>)>,
     read_at: u64,
+    /// Handed to the router once more: calls it made before for these may come yet, and must find the ids of runs taken.
+    is_again: bool,
     next: Next,
 }
 
@@ -78,7 +82,8 @@ impl Play {
             same("read", Some(key), self.world.unread.pop_front().as_ref())?;
         }
         if !entries.is_empty() {
-            self.routers[router].batch = Some(Batch { entries, read_at: self.jobs.now, next: Next::Start });
+            self.routers[router].batch =
+                Some(Batch { entries, read_at: self.jobs.now, is_again: false, next: Next::Start });
             self.routers[router].last_read = self.jobs.now;
         }
         Ok(())
@@ -93,12 +98,14 @@ impl Play {
     }
 
     /// Takes over what is left behind only once no router owns anything: Redis' own clock, which `XAUTOCLAIM` goes by, stands still
-    /// here.
-    pub(super) async fn tend(&mut self, router: usize) -> Done {
+    /// here. A router that does not know what is its own asks for it `again`.
+    pub(super) async fn tend(&mut self, router: usize, again: bool) -> Done {
         let now = self.jobs.now;
+        let is_again = again && self.routers[router].batch.is_none();
         let takes = self.routers[router].batch.is_none()
             && self.routers.iter().all(|router| now >= router.last_read + TAKEN_OVER_AFTER);
-        let idle = if takes { 0 } else { FOREVER };
+        let idle = if takes && !is_again { 0 } else { FOREVER };
+        let own = if is_again { self.own(router).await? } else { Vec::new() };
         let call = script::EVENT_TEND
             .on_shard(&self.shard)
             .arg(now.to_string())
@@ -109,19 +116,40 @@ impl Play {
             .number(100)
             .number(KEEP)
             .number(FOREVER)
-            .number(FOREVER);
+            .number(FOREVER)
+            .arg(if is_again { "1" } else { "" });
         let (_, next, taken): (u64, String, Vec<Raw>) = self.run_when_full(&call).await;
         self.fall_due();
         let first = self.world.events.values().filter_map(|event| event.due).min();
         // When others' entries may be taken over is reckoned by Redis' own clock, and here never, or now.
         let next = next.parse::<u64>().ok().filter(|at| *at < now + FOREVER / 2);
         same("next of the future", next, first)?;
-        self.meets("event/tend", if taken.is_empty() { "none taken" } else { "taken" });
+        let what = match (taken.is_empty(), is_again) {
+            (true, _) => "none taken",
+            (false, true) => "had again",
+            (false, false) => "taken",
+        };
+        self.meets("event/tend", what);
+        let places: Vec<_> = taken.iter().map(|(place, _)| place.clone()).collect();
+        if is_again {
+            same("what is its own", &places, &own)?;
+        }
         if !taken.is_empty() {
-            let batch = Batch { entries: entries(taken), read_at: now, next: Next::Start };
+            let batch = Batch { entries: entries(taken), read_at: now, is_again, next: Next::Start };
             (self.routers[router].batch, self.routers[router].last_read) = (Some(batch), now);
         }
         Ok(())
+    }
+
+    /// Places of what Redis says is a router's own, unless it was handed out too often.
+    async fn own(&mut self, router: usize) -> Result<Vec<String>, String> {
+        self.make_group().await?;
+        let mut pending = redis::cmd("XPENDING");
+        pending.arg(&self.shard.stream).arg(GROUP).arg("-").arg("+").arg(100).arg(self.routers[router].name);
+        let answer = self.jobs.queue().client().redis().command("XPENDING", &pending).await;
+        let answer: Vec<(String, String, u64, u64)> = answer.map_err(|error| error.to_string())?;
+        let again = answer.into_iter().filter(|(.., times)| *times <= AGAIN_AT_MOST);
+        Ok(again.map(|(place, ..)| place).collect())
     }
 
     pub(super) async fn route(&mut self, router: usize, cut: Cut) -> Done {
@@ -178,6 +206,9 @@ impl Play {
             }
             Next::Finish => {
                 if self.finish(&batch, until).await? == "late" {
+                    return Ok(None);
+                }
+                if batch.is_again {
                     return Ok(None);
                 }
                 Next::Acknowledge
