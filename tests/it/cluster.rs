@@ -36,7 +36,7 @@ const MODULES: [&str; 22] = [
 ];
 
 /// Tests that look into their one server besides.
-const ONE_SERVER: [&str; 25] = [
+const ONE_SERVER: [&str; 28] = [
     "options::versions::an_event_that_started_a_run_of_one_version_starts_none_of_a_newer_one",
     "runs::invoking::a_start_whose_reply_was_lost_is_not_made_twice",
     "runs::invoking::a_result_whose_delivery_was_lost_is_delivered_once",
@@ -51,6 +51,9 @@ const ONE_SERVER: [&str; 25] = [
     "an_event_whose_reply_was_lost_is_kept_once_under_the_same_id",
     "what_a_router_reads_and_leaves_is_looked_for_when_it_may_be_taken_over",
     "what_a_router_left_behind_is_done_by_another_and_nothing_twice",
+    "what_a_router_has_had_ten_times_again_is_left_to_all_of_them",
+    "what_was_cut_off_is_done_again_by_the_router_itself_and_nothing_twice",
+    "ids_of_runs_stay_taken_when_a_router_does_its_own_again_as_its_first_calls_may_come_late",
     "a_run_that_has_ended_and_been_forgotten_is_not_started_again",
     "an_event_costs_the_same_with_ten_waiting_runs_and_with_a_hundred_thousand",
     "a_redrive_at_a_rate_spaces_the_jobs_evenly",
