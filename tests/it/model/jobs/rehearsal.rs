@@ -283,6 +283,7 @@ impl Rehearsal {
     pub(super) async fn clear_away(mut self) -> Result<Met, String> {
         self.compare_all().await?;
         self.scarce = false;
+        self.fill(false).await;
         self.play(&Operation::Reconcile).await?;
         self.play(&Operation::Resume).await?;
         self.play(&Operation::Concurrency(None)).await?;

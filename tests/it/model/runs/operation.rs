@@ -19,6 +19,8 @@ pub(super) enum Operation {
         router: usize,
         cut: Cut,
     },
+    /// A router reads what is new and does all of it, and some time passes.
+    RouteAll(usize),
     RouterDies(usize),
     /// A router looks after the shard, and takes over what others left behind if that is old enough, or has what is its own again.
     Tend {
@@ -90,9 +92,9 @@ pub(super) fn operations() -> impl Strategy<Value = Operation> {
     let cut = || prop_oneof![6 => Just(Cut::None), 1 => Just(Cut::ReplyLost), 1 => Just(Cut::Twice), 1 => Just(Cut::Late)];
     let act = prop_oneof![
         5 => Just(Act::Done),
-        6 => (0_u8..3, prop::sample::select(&[3000_u64, 60_000, 60_000][..]))
+        10 => (0_u8..3, prop::sample::select(&[3000_u64, 60_000, 60_000][..]))
             .prop_map(|(number, within)| Act::Wait(number, within)),
-        6 => Just(Act::Register),
+        12 => Just(Act::Register),
         3 => Just(Act::Invoke),
         2 => Just(Act::GiveUp),
         6 => (1_u64..60_000).prop_map(Act::Suspend),
@@ -112,6 +114,7 @@ pub(super) fn operations() -> impl Strategy<Value = Operation> {
             .prop_map(|(number, own, ahead, cut)| Operation::Send { number, own, ahead, cut }),
         6 => (0_usize..2).prop_map(Operation::Read),
         24 => (0_usize..2, cut()).prop_map(|(router, cut)| Operation::Route { router, cut }),
+        10 => (0_usize..2).prop_map(Operation::RouteAll),
         1 => (0_usize..2).prop_map(Operation::RouterDies),
         4 => (0_usize..2, any::<bool>()).prop_map(|(router, again)| Operation::Tend { router, again }),
         1 => Just(Operation::Clean),

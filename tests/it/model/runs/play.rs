@@ -99,6 +99,7 @@ impl Play {
             Operation::Send { number, own, ahead, cut } => self.send(*number, *own, *ahead, *cut).await?,
             Operation::Read(router) => self.read(*router).await?,
             Operation::Route { router, cut } => self.route(*router, *cut).await?,
+            Operation::RouteAll(router) => self.route_all(*router).await?,
             Operation::RouterDies(router) => self.routers[*router].batch = None,
             Operation::Tend { router, again } => self.tend(*router, *again).await?,
             Operation::Clean => self.clean().await?,

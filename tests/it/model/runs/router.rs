@@ -164,6 +164,15 @@ impl Play {
         Ok(())
     }
 
+    pub(super) async fn route_all(&mut self, router: usize) -> Done {
+        self.read(router).await?;
+        while self.routers[router].batch.is_some() {
+            self.route(router, Cut::None).await?;
+        }
+        self.jobs.pass(1);
+        Ok(())
+    }
+
     /// One call; what is left to do after it.
     async fn do_next(&mut self, router: usize, batch: Batch) -> Result<Option<Batch>, String> {
         let keys: Vec<String> = batch.entries.iter().filter_map(|(_, key)| key.clone()).collect();
