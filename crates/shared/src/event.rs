@@ -83,6 +83,7 @@ impl EventRecord {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use serde_json::json;
 
     use super::*;
@@ -102,5 +103,19 @@ mod tests {
         let record: EventRecord = serde_json::from_str(r#"{"id":"a","name":"x/y","ts":1}"#).unwrap();
 
         assert_eq!(record.to_value(), json!({"id": "a", "name": "x/y", "data": null, "ts": 1}));
+    }
+
+    proptest! {
+        #[test]
+        fn numbers_come_out_as_they_went_in(
+            number in any::<f64>().prop_filter("JSON has no others", |number| number.is_finite())
+        ) {
+            let text = format!(r#"{{"id":"a","name":"x/y","data":{number:?},"ts":1}}"#);
+
+            let record: EventRecord = serde_json::from_str(&text).unwrap();
+            let again: EventRecord = serde_json::from_value(record.to_value()).unwrap();
+
+            prop_assert_eq!(again.data.as_f64(), Some(number));
+        }
     }
 }

@@ -128,6 +128,10 @@ impl Rehearsal {
 
     /// What is sent in no letter: people who wait for the answer, time, and death.
     async fn play_uncut(&mut self, operation: &Operation) -> Done {
+        if let Operation::Restart = operation {
+            // It has come up with the room it was given at first.
+            self.full = false;
+        }
         self.fill_up().await;
         let (now, queue) = (self.redis.now, self.redis.queue().clone());
         let done = match operation {
@@ -137,11 +141,6 @@ impl Rehearsal {
             }
             Operation::Fill(full) => {
                 self.scarce = *full;
-                Ok(())
-            }
-            Operation::Restart => {
-                // It comes up with the room it was given at first.
-                self.full = false;
                 Ok(())
             }
             Operation::Dies(first) => {
