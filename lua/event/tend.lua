@@ -42,14 +42,14 @@ local next_at = next_due and tonumber(next_due) or math.huge
 
 local claimed
 if again then
-  local own = {}
+  local mine = {}
   for _, pending in ipairs(call('XPENDING', stream, group, '-', '+', take, router)) do
     if pending[4] <= AGAIN_AT_MOST then
-      own[#own + 1] = pending[1]
+      mine[#mine + 1] = pending[1]
     end
   end
   -- Claimed once more, so that they are its own from now, on replicas too.
-  claimed = #own > 0 and call('XCLAIM', stream, group, router, 0, unpack(own)) or {}
+  claimed = #mine > 0 and call('XCLAIM', stream, group, router, 0, unpack(mine)) or {}
 else
   claimed = call('XAUTOCLAIM', stream, group, router, idle, '0-0', 'COUNT', take)[2]
 end

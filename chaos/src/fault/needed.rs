@@ -88,7 +88,8 @@ fn extra<G: Ground>(stage: &Stage<G>, chance: &mut Rng, runs_ms: u64) -> Enqueue
     stage.client.enqueue(Plain { runs_ms }).id(format!("extra-{:08x}", chance.u32(..)))
 }
 
-/// Sends enough jobs of the stage's own to keep every worker at work for most of a lease: they have begun by the time this returns, and not ended.
+/// Sends enough jobs of the stage's own to keep every worker at work for most of a lease: they have begun by the time this returns,
+/// and not ended.
 async fn keep_at_work<G: Ground>(stage: &Stage<G>, chance: &mut Rng) -> anyhow::Result<()> {
     let lease = stage.plan.lease;
     let runs_ms = lease.mul_f64(0.7).as_millis() as u64;

@@ -43,18 +43,11 @@ async fn what_a_router_reads_and_leaves_is_looked_for_when_it_may_be_taken_over(
     let story = Story::begin().await;
     let sent = story.client.send(Verified { user: 7 }).await.unwrap();
     let keys = ShardKeys::new(story.client.namespace(), sent.id.shard());
-    let tend = async |router: &str| -> (u64, String, Vec<redis::Value>) {
-        let call = script::EVENT_TEND.on_shard(&keys).arg("").arg("router").arg(router);
-        let call =
-            [LEASE_MS, 100, 100, 100, 1_000_000, 1_000_000].into_iter().fold(call, |call, n| call.number(n));
-        story.client.redis().run(&call).await.unwrap()
-    };
-
-    let (_, unread, _) = tend("alive").await;
+    let (_, unread, _) = tend(&story, &keys, "alive", LEASE_MS, "").await;
     let read = ["XREADGROUP", "GROUP", "router", "dead", "STREAMS", &keys.stream, ">"];
     let _: redis::Value = story.redis.ask(&read).await;
-    let (now, left, taken) = tend("alive").await;
-    let (_, own, _) = tend("dead").await;
+    let (now, left, taken) = tend(&story, &keys, "alive", LEASE_MS, "").await;
+    let (_, own, _) = tend(&story, &keys, "dead", LEASE_MS, "").await;
 
     let left: u64 = left.parse().unwrap();
     assert!((now..=now + LEASE_MS).contains(&left), "{left} at {now}");
@@ -68,82 +61,39 @@ async fn what_a_router_has_had_ten_times_again_is_left_to_all_of_them() {
     let story = Story::begin().await;
     let sent = story.client.send(Verified { user: 7 }).await.unwrap();
     let keys = ShardKeys::new(story.client.namespace(), sent.id.shard());
-    let tend = async |router: &str, lease_ms: u64, again: &str| -> usize {
-        let call = script::EVENT_TEND.on_shard(&keys).arg("").arg("router").arg(router);
-        let call =
-            [lease_ms, 100, 100, 100, 1_000_000, 1_000_000].into_iter().fold(call, |call, n| call.number(n));
-        let (_, _, taken): (u64, String, Vec<redis::Value>) =
-            story.client.redis().run(&call.arg(again)).await.unwrap();
-        taken.len()
-    };
-    tend("first", 10_000, "").await;
+    let taken = async |router, lease_ms, again| tend(&story, &keys, router, lease_ms, again).await.2.len();
+    taken("first", 10_000, "").await;
     let read = ["XREADGROUP", "GROUP", "router", "first", "STREAMS", &keys.stream, ">"];
     let _: redis::Value = story.redis.ask(&read).await;
 
     for _ in 0..10 {
-        assert_eq!(tend("first", 10_000, "1").await, 1);
+        assert_eq!(taken("first", 10_000, "1").await, 1);
     }
 
-    assert_eq!(tend("first", 10_000, "1").await, 0);
-    assert_eq!(tend("another", 10_000, "1").await, 0, "it is not its own");
-    assert_eq!(tend("another", 0, "").await, 1);
+    assert_eq!(taken("first", 10_000, "1").await, 0);
+    assert_eq!(taken("another", 10_000, "1").await, 0, "it is not its own");
+    assert_eq!(taken("another", 0, "").await, 1);
 }
 
 /// A router that dies right after each of its calls, with the reply or the request lost, and another that takes over.
 #[tokio::test]
 async fn what_a_router_left_behind_is_done_by_another_and_nothing_twice() {
-    let scripts = [
-        &*script::EVENT_TEND,
-        &*script::EVENT_ROUTE,
-        &*script::JOB_ENQUEUE,
-        &*script::RUN_DELIVER,
-        &*script::EVENT_UNWAIT,
-        &*script::EVENT_FINISH,
+    let calls = [
+        &*script::EVENT_TEND.sha,
+        &script::EVENT_ROUTE.sha,
+        &script::JOB_ENQUEUE.sha,
+        &script::RUN_DELIVER.sha,
+        &script::EVENT_UNWAIT.sha,
+        &script::EVENT_FINISH.sha,
     ];
-    let side_by_side = tokio::task::LocalSet::new();
-    let mut deaths = tokio::task::JoinSet::new();
-    for script in scripts {
-        deaths.spawn_local_on(a_router_dies(script, true), &side_by_side);
-        deaths.spawn_local_on(a_router_dies(script, false), &side_by_side);
-    }
 
-    side_by_side
-        .run_until(async {
-            while let Some(death) = deaths.join_next().await {
-                death.unwrap();
-            }
-        })
-        .await;
-}
-
-async fn a_router_dies(script: &'static script::Script, reply: bool) {
-    let story = Story::begin().await;
-    story.declare("welcome", EVENT, None).await;
-    rehearse(&story).await;
-    let wait = story.suspended_run("r1").await;
-    story.wait(&wait, &ergate::Condition::any().on("user", 7)).await;
-    let proxy = Proxy::to(&story.redis);
-    let doomed = story.router_on(&Client::connect(proxy.url()).await.unwrap());
-    let lost = if reply { proxy.lose_reply_of(&script.sha) } else { proxy.lose_request_of(&script.sha) };
-
-    let sent = story.client.send(Verified { user: 7 }).await.unwrap();
-    lost.await;
-    doomed.kill();
-    let router = story.router();
-    story.until_routed([&sent.id]).await;
-    router.stop().await;
-
-    let what = format!("{} (reply: {reply})", script.name);
-    assert_eq!(story.runs("welcome").await.len(), 2, "{what}");
-    assert_eq!(story.entries(&wait).await, 2, "{what}");
-    assert_eq!(story.waits().await, 0, "{what}");
-    assert_eq!(story.state_of(&wait).await, Some(JobState::Ready), "{what}");
+    each_is_lost(&calls, false).await;
 }
 
 /// The connection breaks at each call in turn, and the router lives on: it does not wait until another could take over.
 #[tokio::test]
 async fn what_was_cut_off_is_done_again_by_the_router_itself_and_nothing_twice() {
-    let words = [
+    let calls = [
         "XREADGROUP",
         &script::EVENT_ROUTE.sha,
         &script::JOB_ENQUEUE.sha,
@@ -151,38 +101,49 @@ async fn what_was_cut_off_is_done_again_by_the_router_itself_and_nothing_twice()
         &script::EVENT_UNWAIT.sha,
         &script::EVENT_FINISH.sha,
     ];
+
+    each_is_lost(&calls, true).await;
+}
+
+/// Loses reply and request of each of these calls, on a stage of its own each: the router dies with it, or `lives_on`.
+async fn each_is_lost(calls: &[&'static str], lives_on: bool) {
     let side_by_side = tokio::task::LocalSet::new();
-    let mut cuts = tokio::task::JoinSet::new();
-    for word in words {
-        cuts.spawn_local_on(a_router_is_cut_off(word, true), &side_by_side);
-        cuts.spawn_local_on(a_router_is_cut_off(word, false), &side_by_side);
+    let mut losses = tokio::task::JoinSet::new();
+    for call in calls {
+        losses.spawn_local_on(a_call_is_lost(call, true, lives_on), &side_by_side);
+        losses.spawn_local_on(a_call_is_lost(call, false, lives_on), &side_by_side);
     }
 
     side_by_side
         .run_until(async {
-            while let Some(cut) = cuts.join_next().await {
-                cut.unwrap();
+            while let Some(loss) = losses.join_next().await {
+                loss.unwrap();
             }
         })
         .await;
 }
 
-async fn a_router_is_cut_off(word: &'static str, reply: bool) {
+async fn a_call_is_lost(call: &'static str, reply: bool, lives_on: bool) {
     let story = Story::begin().await;
     story.declare("welcome", EVENT, None).await;
     rehearse(&story).await;
     let wait = story.suspended_run("r1").await;
     story.wait(&wait, &ergate::Condition::any().on("user", 7)).await;
     let proxy = Proxy::to(&story.redis);
-    let router = story.router_alone_on(&Client::connect(proxy.url()).await.unwrap());
-    let lost = if reply { proxy.lose_reply_of(word) } else { proxy.lose_request_of(word) };
+    let client = Client::connect(proxy.url()).await.unwrap();
+    let mut router = if lives_on { story.router_alone_on(&client) } else { story.router_on(&client) };
+    let lost = if reply { proxy.lose_reply_of(call) } else { proxy.lose_request_of(call) };
 
     let sent = story.client.send(Verified { user: 7 }).await.unwrap();
     lost.await;
+    if !lives_on {
+        router.kill();
+        router = story.router();
+    }
     story.until_routed([&sent.id]).await;
     router.stop().await;
 
-    let what = format!("{word} (reply: {reply})");
+    let what = format!("{call} (reply: {reply})");
     assert_eq!(story.runs("welcome").await.len(), 2, "{what}");
     assert_eq!(story.entries(&wait).await, 2, "{what}");
     assert_eq!(story.waits().await, 0, "{what}");
@@ -208,6 +169,20 @@ async fn ids_of_runs_stay_taken_when_a_router_does_its_own_again_as_its_first_ca
     taken.arg(story.client.keys(&"fn/welcome".parse().unwrap()).get(QueueKey::routed)).arg(run.as_str());
     let taken: Option<f64> = story.client.redis().command("ZSCORE", &taken).await.unwrap();
     assert!(taken.is_some());
+}
+
+/// What `event/tend` answers a router.
+async fn tend(
+    story: &Story,
+    keys: &ShardKeys,
+    router: &str,
+    lease_ms: u64,
+    again: &str,
+) -> (u64, String, Vec<redis::Value>) {
+    let call = script::EVENT_TEND.on_shard(keys).arg("").arg("router").arg(router);
+    let numbers = [lease_ms, 100, 100, 100, 1_000_000, 1_000_000];
+    let call = numbers.into_iter().fold(call, |call, number| call.number(number));
+    story.client.redis().run(&call.arg(again)).await.unwrap()
 }
 
 /// Has every script run once, so that the server knows it and a trap waits for the next call.

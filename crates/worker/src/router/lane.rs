@@ -159,11 +159,11 @@ impl Lane {
         if self.uncertain {
             return next.min(Instant::now() + AGAIN);
         }
-        self.routing.is_certain();
+        self.routing.forget_cut();
         next
     }
 
-    /// Looks after one shard. Whoever is `uncertain` is handed all that is its own once more.
+    /// Looks after one shard. Whoever is `uncertain` is handed what is its own once more.
     async fn tend_one(&self, place: usize, uncertain: bool) -> Result<(Option<u64>, Batch), Error> {
         let sent_at = self.client.redis().now_ms();
         let call = script::EVENT_TEND

@@ -91,8 +91,8 @@ impl Routing {
         soon_over
     }
 
-    /// Nothing that was cut off is left to be done again by this router.
-    pub(super) fn is_certain(&mut self) {
+    /// Forgets what was cut off: nothing of it is left to be done again by this router.
+    pub(super) fn forget_cut(&mut self) {
         self.cut_at = None;
     }
 

@@ -25,7 +25,7 @@ use crate::{
     model::Met,
     story::{
         Story,
-        by_hand::{ByHand, Entry, LEASE},
+        by_hand::{ByHand, Entry},
     },
 };
 
@@ -35,8 +35,6 @@ pub(super) type Done = Result<(), String>;
 const KEEP_RECENT: u64 = 60_000;
 /// Nothing is under way longer than this, in ms.
 const LONGEST_WAY: u64 = 600_000;
-/// As no run crashes its workers for good here.
-const CRASH_LIMIT: u32 = 1_000_000;
 
 pub(super) struct Play {
     pub(super) jobs: ByHand,
@@ -367,35 +365,5 @@ impl Play {
         let expected = self.world.events.iter().filter(|(_, event)| event.routed);
         same("routed events", routed, expected.map(|(key, _)| key.clone()).collect())?;
         self.is_sound()
-    }
-
-    pub(super) fn reaped(&mut self, worker: &str) {
-        for (id, run) in &mut self.world.runs {
-            if let State::Leased(token) = run.state.clone()
-                && token.split('.').next() == Some(worker)
-            {
-                run.state = State::Ready;
-                if self.world.cancels.remove(id) == Some(token) {
-                    run.state = State::Cancelled;
-                    self.world.outbox.push_back(id.clone());
-                }
-            }
-        }
-    }
-
-    async fn worker_dies(&mut self, worker: usize) -> Done {
-        let Some(name) = self.workers[worker].name.clone() else { return Ok(()) };
-        self.workers[worker] = Worker::default();
-        // The other one lives on.
-        for _ in 0..2 {
-            self.jobs.pass(LEASE / 2 + 1);
-            if let Some(other) = &self.workers[1 - worker].name {
-                self.jobs.heartbeat(other).await;
-            }
-        }
-        let (code, ..) = self.jobs.reap(&name, CRASH_LIMIT).await;
-        same("reap", code.as_str(), "ok")?;
-        self.reaped(&name);
-        Ok(())
     }
 }

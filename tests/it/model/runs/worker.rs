@@ -15,7 +15,10 @@ use super::{
     play::{Done, Play, same},
     world::{Event, Recorded, Settled, State, Wait},
 };
-use crate::story::by_hand::Settle;
+use crate::story::by_hand::{LEASE, Settle};
+
+/// As no run crashes its workers for good here.
+const CRASH_LIMIT: u32 = 1_000_000;
 
 const LOOKS_BACK: u64 = 30_000;
 const DAY: u64 = 86_400_000;
@@ -324,6 +327,36 @@ impl Play {
             }
         }
         Ok(recorded)
+    }
+
+    pub(super) fn reaped(&mut self, worker: &str) {
+        for (id, run) in &mut self.world.runs {
+            if let State::Leased(token) = run.state.clone()
+                && token.split('.').next() == Some(worker)
+            {
+                run.state = State::Ready;
+                if self.world.cancels.remove(id) == Some(token) {
+                    run.state = State::Cancelled;
+                    self.world.outbox.push_back(id.clone());
+                }
+            }
+        }
+    }
+
+    pub(super) async fn worker_dies(&mut self, worker: usize) -> Done {
+        let Some(name) = self.workers[worker].name.clone() else { return Ok(()) };
+        self.workers[worker] = Worker::default();
+        // The other one lives on.
+        for _ in 0..2 {
+            self.jobs.pass(LEASE / 2 + 1);
+            if let Some(other) = &self.workers[1 - worker].name {
+                self.jobs.heartbeat(other).await;
+            }
+        }
+        let (code, ..) = self.jobs.reap(&name, CRASH_LIMIT).await;
+        same("reap", code.as_str(), "ok")?;
+        self.reaped(&name);
+        Ok(())
     }
 }
 
