@@ -3,9 +3,11 @@
 
 use std::{
     fs,
-    io::Write as _,
+    io::{ErrorKind, Write as _},
     path::{Path, PathBuf},
     process::{Command, Stdio},
+    sync::atomic::{AtomicUsize, Ordering},
+    thread,
     time::{Duration, Instant},
 };
 
@@ -35,6 +37,9 @@ struct Options {
     /// Lists them, and runs nothing.
     #[arg(long)]
     list: bool,
+    /// How many are tried at the same time; default: as many as there are processors.
+    #[arg(long)]
+    at_once: Option<usize>,
     /// Seconds after which tests that wait for what does not come are taken for failed; those are told.
     #[arg(long, default_value_t = 120)]
     patience: u64,
@@ -45,7 +50,7 @@ struct Options {
 
 fn main() -> anyhow::Result<()> {
     let options = Options::parse();
-    let (mut out, mut err) = (anstream::stdout(), anstream::stderr());
+    let mut out = anstream::stdout();
     let mut all = Vec::new();
     for (path, text) in sources(&options.lua)? {
         all.extend(mutants(&path, &text).into_iter().map(|mutant| (mutant, text.clone())));
@@ -62,22 +67,54 @@ fn main() -> anyhow::Result<()> {
         writeln!(out, "{} mutants", chosen.len())?;
         return Ok(());
     }
-    let file = std::env::temp_dir().join(format!("ergate-mutant-{}.lua", std::process::id()));
-    let mut survived = 0;
-    for (number, (mutant, text)) in chosen.iter().enumerate() {
-        if number > 0 && number % 50 == 0 {
-            writeln!(err, "{number} of {} tried, {survived} of them found by no test", chosen.len())?;
-        }
-        fs::write(&file, mutant.applied_to(text))?;
-        let found = finds(&options, mutant, &file)?;
-        survived += usize::from(!found);
-        if !found {
-            writeln!(out, "{}", told(mutant))?;
-        }
-    }
-    fs::remove_file(&file)?;
+    let at_once =
+        options.at_once.or_else(|| thread::available_parallelism().ok().map(usize::from)).unwrap_or(1);
+    let queue = Queue { all: &chosen, next: AtomicUsize::new(0), survived: AtomicUsize::new(0) };
+    thread::scope(|scope| {
+        let (options, queue) = (&options, &queue);
+        let tries: Vec<_> =
+            (0..at_once.max(1)).map(|place| scope.spawn(move || queue.try_each(options, place))).collect();
+        tries.into_iter().try_for_each(|tries| tries.join().expect("trying does not panic"))
+    })?;
+    let survived = queue.survived.into_inner();
     writeln!(out, "{} mutants, {survived} of them found by no test", chosen.len())?;
     Ok(())
+}
+
+/// Mutants, each with the text of its script, that are tried side by side.
+struct Queue<'a> {
+    all: &'a [(Mutant, String)],
+    next: AtomicUsize,
+    survived: AtomicUsize,
+}
+
+impl Queue<'_> {
+    /// Tries what is untried, one after the other, and lists what is found by no test.
+    fn try_each(&self, options: &Options, place: usize) -> anyhow::Result<()> {
+        let file = std::env::temp_dir().join(format!("ergate-mutant-{}-{place}.lua", std::process::id()));
+        loop {
+            let number = self.next.fetch_add(1, Ordering::Relaxed);
+            let Some((mutant, text)) = self.all.get(number) else { break };
+            if number > 0 && number % 50 == 0 {
+                let survived = self.survived.load(Ordering::Relaxed);
+                let all = self.all.len();
+                writeln!(
+                    anstream::stderr().lock(),
+                    "{number} of {all} tried, {survived} of them found by no test"
+                )?;
+            }
+            fs::write(&file, mutant.applied_to(text))?;
+            if !finds(options, mutant, &file)? {
+                self.survived.fetch_add(1, Ordering::Relaxed);
+                writeln!(anstream::stdout().lock(), "{}", told(mutant))?;
+            }
+        }
+        fs::remove_file(&file).or_else(|error| match error.kind() {
+            // There were fewer mutants than places.
+            ErrorKind::NotFound => Ok(()),
+            _ => Err(error.into()),
+        })
+    }
 }
 
 fn told(mutant: &Mutant) -> String {
@@ -139,6 +176,6 @@ fn fails(options: &Options, mutant: &Mutant, file: &Path, arguments: &[&str]) ->
             writeln!(anstream::stderr(), "found, as tests hang: {}", told(mutant))?;
             return Ok(true);
         }
-        std::thread::sleep(Duration::from_millis(50));
+        thread::sleep(Duration::from_millis(50));
     }
 }

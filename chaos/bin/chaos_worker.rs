@@ -7,7 +7,7 @@ use ergate::{Client, Limit, Schedule, Worker, prelude::CatchUp, shutdown_signal}
 use ergate_chaos::{
     ledger::Ledger,
     work::{
-        Desk, functions,
+        Desk, THREADS, functions,
         jobs::{self, Tick},
     },
 };
@@ -50,9 +50,9 @@ fn main() -> anyhow::Result<()> {
     }
     ergate_shared::clock::set_wrong_by(options.clock_ms);
     tracing_subscriber::fmt().with_ansi(false).with_writer(std::io::stderr).init();
-    // As many threads whatever the machine has: it takes as many jobs that block to block them all.
+    // As many whatever the machine has.
     tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
+        .worker_threads(THREADS)
         .enable_all()
         .build()?
         .block_on(work(options))

@@ -16,6 +16,8 @@ use crate::{
     work::{functions, jobs},
 };
 
+mod blocked;
+
 /// One call of a handler or of a run's code, as the ledger has it.
 #[derive(Debug, Clone)]
 pub struct Attempt {
@@ -33,7 +35,7 @@ pub struct Attempt {
     pub key: Option<String>,
     /// When it began.
     pub from: u64,
-    /// When it ended, was dropped, killed or frozen for good; `None` if it goes on.
+    /// When it ended, was dropped, killed, frozen for good or without a thread until it was dropped; `None` if it goes on.
     pub to: Option<u64>,
     /// Whether it came to its end by itself.
     pub ended: bool,
@@ -244,6 +246,9 @@ fn sort(mut lines: Vec<Line>, diary: &Diary, plan: &Plan) -> (Vec<Attempt>, Vec<
             diary.frozen(&attempt.member, plan.lease).map(|deed| deed.ns).find(|ns| *ns > attempt.from);
         let killed = diary.killed(&attempt.member);
         attempt.to = [attempt.to, lost, killed].into_iter().flatten().min();
+    }
+    for (place, stood_still) in blocked::dropped_late(&attempts) {
+        attempts[place].to = Some(stood_still);
     }
     (attempts, bodies)
 }

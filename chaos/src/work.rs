@@ -12,6 +12,8 @@ use crate::ledger::{Ledger, Line, What, now_ns};
 pub mod functions;
 pub mod jobs;
 
+/// Threads of a worker: it takes as many jobs that block to keep them all.
+pub const THREADS: usize = 2;
 /// Each key of these names has at most so many jobs or runs under way.
 pub const LIMITS: [(&str, u32); 4] = [("single", 1), ("trio", 3), ("only", 1), ("shelf", 2)];
 

@@ -5,7 +5,7 @@ use ergate::{Error, FailureKind, Filter, JobName, Priority, QueueName, Redriven,
 use crate::{
     story::{
         Does, QUEUE, RunningWorker, Story, act,
-        by_hand::{Entry, plain},
+        by_hand::{ByHand, Entry, plain},
     },
     support::until,
 };
@@ -159,10 +159,8 @@ async fn an_edited_payload_over_the_limit_is_refused_and_the_letter_stays() {
     worker.stop().await;
 }
 
-#[tokio::test]
-async fn all_dead_letters_are_redriven_the_longest_dead_first() {
-    let story = Story::begin().await;
-    let mut queue = story.by_hand();
+/// More than two pages of dead letters, by name in the order in which they died, each a millisecond after the one before.
+async fn bury_450(queue: &mut ByHand) -> Vec<String> {
     let names: Vec<String> = (0..450).map(|n| format!("{n:03}")).collect();
     queue.join("w").await;
     for page in names.chunks(50) {
@@ -172,6 +170,14 @@ async fn all_dead_letters_are_redriven_the_longest_dead_first() {
             queue.pass(1);
         }
     }
+    names
+}
+
+#[tokio::test]
+async fn all_dead_letters_are_redriven_the_longest_dead_first() {
+    let story = Story::begin().await;
+    let mut queue = story.by_hand();
+    let names = bury_450(&mut queue).await;
     let mut told = Vec::new();
 
     let redriven =
@@ -240,15 +246,7 @@ async fn a_filter_picks_by_name_kind_message_tag_and_time() {
 async fn a_redrive_at_a_rate_spaces_the_jobs_evenly() {
     let story = Story::begin().await;
     let mut queue = story.by_hand();
-    let names: Vec<String> = (0..450).map(|n| format!("{n:03}")).collect();
-    queue.join("w").await;
-    for page in names.chunks(50) {
-        queue.enqueue_all(&plain(&page.iter().map(String::as_str).collect::<Vec<_>>())).await;
-        for job in queue.lease("w", 50).await {
-            queue.settle("w", &[job.bury()]).await;
-            queue.pass(1);
-        }
-    }
+    let names = bury_450(&mut queue).await;
 
     story.queue().dead().redrive_all(&Filter::default(), Some(0.5), false, |_| {}).await.unwrap();
 

@@ -53,6 +53,24 @@ async fn a_killed_server_comes_back_with_what_it_acknowledged() {
 }
 
 #[tokio::test]
+async fn of_a_transaction_that_was_torn_nothing_comes_back_at_any_later_start() {
+    let mut server = RedisServer::options().appendonly_always().start().await;
+    let both = "redis.call('SET', 'half', 'yes'); redis.call('SET', 'other', 'yes')";
+    server.ask::<()>(&["EVAL", both, "0"]).await;
+    server.kill();
+    let file = std::fs::File::options().write(true).open(server.append_only_file().unwrap()).unwrap();
+    let exec = "*1\r\n$4\r\nEXEC\r\n".len() as u64;
+    file.set_len(file.metadata().unwrap().len() - exec - 1).unwrap();
+
+    server.restart().await;
+    server.ask::<()>(&["SET", "later", "yes"]).await;
+    server.restart().await;
+
+    let kept: Vec<Option<String>> = server.ask(&["MGET", "half", "other", "later"]).await;
+    assert_eq!(kept, [None, None, Some("yes".to_owned())]);
+}
+
+#[tokio::test]
 async fn a_server_without_a_log_on_disk_comes_back_empty() {
     let mut server = RedisServer::start().await;
     server.ask::<()>(&["SET", "kept", "no"]).await;

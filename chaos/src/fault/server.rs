@@ -1,9 +1,6 @@
 //! What happens to a single Redis server.
 
-use std::{
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use ergate_rig::RedisServer;
@@ -97,7 +94,7 @@ async fn kill_everysec(stage: &mut On, chance: &mut Rng) -> anyhow::Result<()> {
 }
 
 async fn cut_power(stage: &mut On, chance: &mut Rng) -> anyhow::Result<()> {
-    let file = append_only_file(&stage.ground)?;
+    let file = stage.ground.append_only_file().context("the server writes an append-only file")?;
     let mut lengths = Vec::new();
     for _ in 0..60 {
         // The time first: what was written between the two is kept, and may be taken for lost.
@@ -109,7 +106,6 @@ async fn cut_power(stage: &mut On, chance: &mut Rng) -> anyhow::Result<()> {
     let killed = now_ns();
     let second_before = lengths.iter().rev().find(|(ns, _)| since - ns >= 1_000_000_000);
     let (from, length) = *second_before.context("the file was looked at for a second")?;
-    let length = whole_transactions(&file, length)?;
     std::fs::File::options().write(true).open(&file)?.set_len(length)?;
     let lost_since = from.saturating_sub(HELD_BACK_NS);
     stage.diary.note_between(lost_since, killed, Did::Lost);
@@ -117,26 +113,6 @@ async fn cut_power(stage: &mut On, chance: &mut Rng) -> anyhow::Result<()> {
     stage.ground.restart().await;
     stage.diary.note_since(since, Did::Outage);
     survivors::note(stage, &stage.client.clone(), lost_since, &[Sort::Job, Sort::Event]).await
-}
-
-/// How much of the file's first `length` bytes is whole. A cut within a transaction Redis 7.0 takes back at the next start only as
-/// far as the last whole command; at the start after that it carries out this half with what was appended since, and no script was
-/// ever applied by halves before.
-fn whole_transactions(file: &Path, length: u64) -> std::io::Result<u64> {
-    const END: &[u8] = b"*1\r\n$4\r\nEXEC\r\n";
-    let mut text = std::fs::read(file)?;
-    text.truncate(usize::try_from(length).unwrap_or(usize::MAX));
-    let last = text.windows(END.len()).rposition(|words| words == END);
-    Ok(last.map_or(length, |at| (at + END.len()) as u64))
-}
-
-/// The file that is being appended to.
-fn append_only_file(server: &RedisServer) -> anyhow::Result<PathBuf> {
-    let folder = server.directory().join("appendonlydir");
-    let files = std::fs::read_dir(&folder)?.filter_map(Result::ok).map(|entry| entry.path());
-    let mut files: Vec<_> = files.filter(|file| file.to_string_lossy().ends_with(".incr.aof")).collect();
-    files.sort();
-    files.pop().context("the server writes an append-only file")
 }
 
 async fn lose_all(stage: &mut On) -> anyhow::Result<()> {

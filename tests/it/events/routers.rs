@@ -1,6 +1,9 @@
 //! Several routers, and those that die.
 
+use ergate::JobId;
+
 use super::*;
+use crate::story::routing::RunningRouter;
 
 #[tokio::test]
 async fn several_routers_share_the_events_and_leave_nothing_behind() {
@@ -153,22 +156,48 @@ async fn a_call_is_lost(call: &'static str, reply: bool, lives_on: bool) {
 #[tokio::test]
 async fn ids_of_runs_stay_taken_when_a_router_does_its_own_again_as_its_first_calls_may_come_late() {
     let story = Story::begin().await;
+    let (router, _proxy, _) = a_router_does_its_own_again(&story).await;
+
+    router.stop().await;
+
+    assert!(is_taken(&story, &story.runs("welcome").await[1].0).await);
+}
+
+#[tokio::test]
+async fn what_a_router_was_handed_out_again_is_not_done_once_more_when_its_read_brings_it_too() {
+    let story = Story::begin().await;
+    let (router, _proxy, event) = a_router_does_its_own_again(&story).await;
+
+    // As if the read under way had been answered before and came late. It is an announcement that ends the read.
+    let stream = ShardKeys::new(story.client.namespace(), event.shard()).stream;
+    let _: redis::Value = story.redis.ask(&["XGROUP", "SETID", &stream, "router", "0"]).await;
+    let _: redis::Value = story.redis.ask(&["XADD", &stream, "*", "due", "0"]).await;
+    let next = story.client.send(Verified { user: 8 }).await.unwrap();
+    story.until_routed([&next.id]).await;
+    router.stop().await;
+
+    assert!(is_taken(&story, &story.runs("welcome").await[1].0).await, "its first calls may come late");
+}
+
+/// A router that was cut off before it could acknowledge this event, and has routed it again since.
+async fn a_router_does_its_own_again(story: &Story) -> (RunningRouter, Proxy, EventId) {
     story.declare("welcome", EVENT, None).await;
-    rehearse(&story).await;
+    rehearse(story).await;
     let proxy = Proxy::to(&story.redis);
     let router = story.router_alone_on(&Client::connect(proxy.url()).await.unwrap());
     let lost = proxy.lose_request_of(&script::EVENT_FINISH.sha);
-
     let sent = story.client.send(Verified { user: 7 }).await.unwrap();
     lost.await;
     story.until_routed([&sent.id]).await;
-    router.stop().await;
+    (router, proxy, sent.id)
+}
 
-    let run = story.runs("welcome").await[1].0.clone();
-    let mut taken = redis::cmd("ZSCORE");
-    taken.arg(story.client.keys(&"fn/welcome".parse().unwrap()).get(QueueKey::routed)).arg(run.as_str());
-    let taken: Option<f64> = story.client.redis().command("ZSCORE", &taken).await.unwrap();
-    assert!(taken.is_some());
+/// Whether the id of this run stays taken for the event that started it.
+async fn is_taken(story: &Story, run: &JobId) -> bool {
+    let mut score = redis::cmd("ZSCORE");
+    score.arg(story.client.keys(&"fn/welcome".parse().unwrap()).get(QueueKey::routed)).arg(run.as_str());
+    let score: Option<f64> = story.client.redis().command("ZSCORE", &score).await.unwrap();
+    score.is_some()
 }
 
 /// What `event/tend` answers a router.

@@ -15,7 +15,7 @@ pub mod until;
 pub use self::{
     cluster::RedisCluster,
     process::Process,
-    proxy::{Direction, Proxy},
+    proxy::{Direction, Lost, Proxy},
     redis::RedisServer,
     sentinel::RedisSentinel,
     until::{DEADLINE, until, until_some},

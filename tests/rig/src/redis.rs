@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use super::{
     leash::Leash,
-    until::{DEADLINE, until_some},
+    until::{DEADLINE, until, until_some},
 };
 
 /// Below the ports that systems hand out by themselves, so that a server that was killed finds its port free again; and
@@ -24,6 +24,8 @@ const PORTS: std::ops::Range<u16> = 11_000..21_000;
 
 /// What the log says once the server answers; the second line is a sentinel's.
 const READY: [&str; 2] = ["Ready to accept connections", "Sentinel ID is"];
+/// What it says if the end of its append-only file was torn.
+const TRUNCATED: &str = "loaded anyway because aof-load-truncated is enabled";
 
 /// A running server. Dropped, it is killed and its directory removed.
 #[derive(Debug)]
@@ -158,6 +160,16 @@ impl RedisServer {
         &self.directory
     }
 
+    /// The append-only file that is being written; none if the server writes none.
+    pub fn append_only_file(&self) -> Option<PathBuf> {
+        let folder = fs::read_dir(self.directory.join("appendonlydir")).ok()?;
+        let files = folder.filter_map(|file| Some(file.ok()?.path().into_os_string().into_string().ok()?));
+        // They are numbered; an older one may be about to be removed.
+        let last =
+            files.filter(|file| file.ends_with(".incr.aof")).max_by_key(|file| (file.len(), file.clone()));
+        last.map(PathBuf::from)
+    }
+
     /// The address, with the password of the default user if it has one.
     pub fn url(&self) -> String {
         let login = self.options.password.as_ref().map(|it| format!(":{it}@")).unwrap_or_default();
@@ -203,9 +215,24 @@ impl RedisServer {
         }
     }
 
-    /// Kills the server if it runs, and starts it again on the same port with the same directory.
+    /// Kills the server if it runs, and starts it again on the same port with the same directory. Of a transaction that the kill
+    /// tore nothing is left.
     pub async fn restart(&mut self) {
         self.restart_with(&[]).await;
+        if self.log().contains(TRUNCATED) {
+            self.rewrite().await;
+        }
+    }
+
+    /// Writes the append-only file anew, as is to be done after such a start: the first half of a transaction is still in it,
+    /// and the next start would carry that out.
+    async fn rewrite(&self) {
+        self.ask::<()>(&["BGREWRITEAOF"]).await;
+        until("the append-only file is written anew", async || {
+            let about: String = self.ask(&["INFO", "persistence"]).await;
+            about.contains("aof_rewrite_in_progress:0") && about.contains("aof_rewrite_scheduled:0")
+        })
+        .await;
     }
 
     /// The same with words of configuration that count for more than the file's, such as `--replica-priority` and `0`.
