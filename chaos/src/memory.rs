@@ -1,15 +1,11 @@
 //! What Redis and worker processes use.
 
-use std::collections::HashMap;
-
 use anyhow::Context as _;
 use ergate_rig::RedisServer;
-use redis::{Value, from_redis_value};
 
 use crate::stage::Member;
 
-/// The group that routers read events as.
-const ROUTERS: &str = "router";
+const EVENTS: &str = "ergate:{event*";
 
 /// Bytes Redis uses, as `INFO memory` has it.
 ///
@@ -21,55 +17,34 @@ pub async fn of_redis(server: &RedisServer) -> anyhow::Result<u64> {
     found.context("INFO memory tells no used_memory")
 }
 
-/// What the keys of events take, which are kept for days by age and number; estimated from so many entries of each key, or exact and
-/// slow if that is 0.
+/// What the keys of events take, which are kept for days by age and number; estimated.
 ///
 /// # Errors
 /// Errors of the connection.
-pub async fn of_events(server: &RedisServer, samples: u32) -> anyhow::Result<u64> {
-    of_keys(server, "ergate:{event*", samples).await
-}
-
-async fn of_keys(server: &RedisServer, pattern: &str, samples: u32) -> anyhow::Result<u64> {
-    let samples = samples.to_string();
-    let keys: Vec<String> = server.try_ask(&["KEYS", pattern]).await?;
+pub async fn of_events(server: &RedisServer) -> anyhow::Result<u64> {
+    let keys: Vec<String> = server.try_ask(&["KEYS", EVENTS]).await?;
     let mut sum = 0;
     for key in keys {
-        let usage = ["MEMORY", "USAGE", &key, "SAMPLES", &samples];
+        let usage = ["MEMORY", "USAGE", &key, "SAMPLES", "50"];
         sum += server.try_ask::<Option<u64>>(&usage).await?.unwrap_or(0);
     }
     Ok(sum)
 }
 
-/// What keys take that hold for an hour what is not to be done twice: answers of producers' last calls, and ids of runs that were
-/// started by others.
+/// Bytes Redis uses for what it keeps for a time by promise: events for days; for an hour answers of producers' last calls, and
+/// ids of runs that were started by others. It is by how much Redis grows with a copy of these keys, as `MEMORY USAGE` leaves out
+/// much of what tables and readers of streams take. Nothing else may be going on.
 ///
 /// # Errors
 /// Errors of the connection.
-pub async fn of_the_hour(server: &RedisServer) -> anyhow::Result<u64> {
-    Ok(of_keys(server, "ergate:*:producers", 0).await? + of_keys(server, "ergate:*:routed", 0).await?)
-}
-
-/// Takes routers off the list of a stream's readers that have read nothing for ten seconds and have nothing in hand, as is done
-/// after an hour: `MEMORY USAGE` counts a little more than half of what each takes.
-///
-/// # Errors
-/// Errors of the connection.
-pub async fn forget_silent_routers(server: &RedisServer) -> anyhow::Result<()> {
-    const SILENT_MS: u64 = 10_000;
-    let streams: Vec<String> = server.try_ask(&["KEYS", "ergate:{event*:stream"]).await?;
-    for stream in streams {
-        let routers: Vec<HashMap<String, Value>> =
-            server.try_ask(&["XINFO", "CONSUMERS", &stream, ROUTERS]).await?;
-        for router in routers {
-            let about = |what| from_redis_value::<u64>(router[what].clone());
-            let name: String = from_redis_value(router["name"].clone())?;
-            if about("pending")? == 0 && about("idle")? > SILENT_MS {
-                let _: u64 = server.try_ask(&["XGROUP", "DELCONSUMER", &stream, ROUTERS, &name]).await?;
-            }
-        }
-    }
-    Ok(())
+pub async fn of_the_kept(server: &RedisServer) -> anyhow::Result<u64> {
+    const COPY: &str = "for _, pattern in ipairs(ARGV) do for _, key in ipairs(redis.call('KEYS', pattern)) do \
+        redis.call('COPY', key, key, 'DB', 1) end end";
+    let before = of_redis(server).await?;
+    let () = server.try_ask(&["EVAL", COPY, "0", EVENTS, "ergate:*:producers", "ergate:*:routed"]).await?;
+    let with_copies = of_redis(server).await?;
+    let () = server.try_ask(&["EVAL", "redis.call('SELECT', 1) redis.call('FLUSHDB')", "0"]).await?;
+    Ok(with_copies.saturating_sub(before))
 }
 
 /// Bytes of memory of the largest of these processes, as the system counts them.

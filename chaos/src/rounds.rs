@@ -66,11 +66,8 @@ async fn perform(
         sleep(REST).await;
         // What took long here, because the machine did, is remembered by Redis with its arguments.
         stage.ground.try_ask::<()>(&["SLOWLOG", "RESET"]).await?;
-        memory::forget_silent_routers(&stage.ground).await?;
         used.push(Used {
-            redis: memory::of_redis(&stage.ground).await?
-                - memory::of_events(&stage.ground, 0).await?
-                - memory::of_the_hour(&stage.ground).await?,
+            redis: memory::of_redis(&stage.ground).await? - memory::of_the_kept(&stage.ground).await?,
             worker: memory::of_largest(&stage.workers[..stage.plan.spared]),
         });
     }

@@ -132,7 +132,7 @@ pub async fn soak(minutes: u64, seed: u64, mut tell: impl FnMut(&Sample)) -> any
         let sample = Sample {
             minute,
             redis: memory::of_redis(&stage.ground).await?,
-            events: memory::of_events(&stage.ground, 50).await?,
+            events: memory::of_events(&stage.ground).await?,
             worker: memory::of_largest(&stage.workers),
             late_p99_ms: found.late_p99_ms,
             stall_ms: stalls.worst().as_millis() as u64,

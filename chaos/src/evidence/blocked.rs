@@ -24,15 +24,17 @@ fn times(attempts: &[Attempt], member: &str) -> Vec<(u64, u64)> {
     times
 }
 
-/// When those that were dropped as soon as there was a thread for it really stood still: when the last thread was taken.
+/// Those that had begun when the last thread was taken and were dropped as soon as there was one again, each with when it was taken:
+/// from then on they stood still.
 pub(super) fn dropped_late(attempts: &[Attempt]) -> Vec<(usize, u64)> {
     let mut found = Vec::new();
     for (place, attempt) in attempts.iter().enumerate() {
         let Some(dropped) = attempt.to.filter(|_| !attempt.ended && attempt.kind != "bad") else { continue };
-        let kept = times(attempts, &attempt.member);
-        let kept =
-            kept.into_iter().find(|(since, until)| (*since..=until.saturating_add(SOON)).contains(&dropped));
-        found.extend(kept.map(|(since, _)| (place, since.max(attempt.from))));
+        let at_the_drop = |(since, until): &(u64, u64)| {
+            attempt.from < *since && (*since..=until.saturating_add(SOON)).contains(&dropped)
+        };
+        let kept = times(attempts, &attempt.member).into_iter().find(at_the_drop);
+        found.extend(kept.map(|(since, _)| (place, since)));
     }
     found
 }
@@ -68,9 +70,11 @@ mod tests {
     }
 
     #[test]
-    fn what_is_dropped_later_is_not_excused() {
-        let (first, second) = (attempt("bad", 100, 900, true), attempt("bad", 200, 800, true));
+    fn what_is_dropped_later_or_began_later_is_not_excused() {
+        let bad = [attempt("bad", 100, 900, true), attempt("bad", 200, 800, true)];
+        let with = |other| [&bad[..], &[other]].concat();
 
-        assert_eq!(dropped_late(&[first, second, attempt("only", 50, 801 + SOON, false)]), []);
+        assert_eq!(dropped_late(&with(attempt("only", 50, 801 + SOON, false))), []);
+        assert_eq!(dropped_late(&with(attempt("only", 810, 820, false))), []);
     }
 }
