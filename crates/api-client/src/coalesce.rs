@@ -90,9 +90,9 @@ impl<H: Haul> Coalescer<H> {
             // A task of its own, so that a caller that goes away does not take the others' items along.
             tokio::spawn(Arc::clone(&self.shared).flush());
         }
-        answer
-            .await
-            .unwrap_or_else(|_| Err(Arc::new(Error::Server("the runtime is shutting down".to_owned()))))
+        answer.await.unwrap_or_else(|_| {
+            Err(Arc::new(Error::Server("the call was given up by this process".to_owned())))
+        })
     }
 }
 
@@ -123,9 +123,11 @@ impl<H: Haul> Shared<H> {
     }
 
     async fn flush(self: Arc<Self>) {
-        while let Some((batch, number)) = self.next_batch() {
+        let mut flusher = Flusher { shared: self, is_done: false };
+        let shared = &flusher.shared;
+        while let Some((batch, number)) = shared.next_batch() {
             let items = batch.iter().flat_map(|request| &request.items).collect();
-            match self.haul.send(items, number).await {
+            match shared.haul.send(items, number).await {
                 Ok(mut outcomes) => {
                     for request in batch.into_iter().rev() {
                         let own = outcomes.split_off(outcomes.len() - request.items.len());
@@ -139,6 +141,25 @@ impl<H: Haul> Shared<H> {
                     }
                 }
             }
+        }
+        flusher.is_done = true;
+    }
+}
+
+/// Ends however a flush ends: after a panic those who wait are told, and whoever comes next begins another flush.
+struct Flusher<H: Haul> {
+    shared: Arc<Shared<H>>,
+    is_done: bool,
+}
+
+impl<H: Haul> Drop for Flusher<H> {
+    fn drop(&mut self) {
+        if !self.is_done {
+            let mut state = self.shared.state();
+            state.flushing = false;
+            let given_up = std::mem::take(&mut state.pending);
+            drop(state);
+            drop(given_up);
         }
     }
 }

@@ -15,6 +15,8 @@ mod enqueue;
 mod error;
 mod event;
 mod functions;
+#[cfg(test)]
+mod given_up;
 mod handle;
 mod handshake;
 mod insist;

@@ -60,5 +60,7 @@ impl Safety {
 #[cfg(feature = "unsafe-switches")]
 pub use switches::{SOURCE_VARIABLE, VARIABLE, edited, source};
 
+#[cfg(any(test, feature = "unsafe-switches"))]
+mod lines;
 #[cfg(feature = "unsafe-switches")]
 mod switches;

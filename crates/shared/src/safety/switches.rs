@@ -2,32 +2,13 @@
 
 use std::{io::Write as _, sync::LazyLock};
 
-use super::Safety;
+use super::{Safety, lines::edited_without};
 
 /// The environment variable that names the safety that is off.
 pub const VARIABLE: &str = "ERGATE_UNSAFE_WITHOUT";
 
 /// The environment variable that puts another text in the place of one file under `lua/`: `worker/reap=FILE`.
 pub const SOURCE_VARIABLE: &str = "ERGATE_UNSAFE_LUA";
-
-/// Lines of scripts that are a safety, and what stands in their place without it: script, safety, line, replacement.
-const LINES: [(&str, Safety, &str, &str); 5] = [
-    (
-        "worker/turn",
-        Safety::TokenCheck,
-        "if call('HGET', leased, id) ~= lease_token then",
-        "if not call('HGET', leased, id) then",
-    ),
-    ("worker/turn", Safety::TokenCheck, "if current[at] ~= expected then", "if not current[at] then"),
-    (
-        "worker/turn",
-        Safety::TokenCheck,
-        "if record and tokens[i] == ARGV[at + 2] and has_flag(record, KEYED)",
-        "if record and tokens[i] and has_flag(record, KEYED)",
-    ),
-    ("job/enqueue", Safety::EnqueueOnce, "if applied_before() then", "if applied_before() and false then"),
-    ("event/wait", Safety::LookBack, "local from = since * 1000 - SLACK", "local from = 9e15"),
-];
 
 static OFF: LazyLock<Option<Safety>> = LazyLock::new(|| {
     let name = std::env::var(VARIABLE).ok()?;
@@ -69,29 +50,4 @@ pub fn source(path: &str, own: &'static str) -> &'static str {
 /// If it has not got a line it should have: then the table is out of date.
 pub fn edited(script: &str, text: String) -> String {
     edited_without(*OFF, script, text)
-}
-
-fn edited_without(off: Option<Safety>, script: &str, text: String) -> String {
-    LINES.iter().filter(|(of, safety, ..)| *of == script && off == Some(*safety)).fold(
-        text,
-        |text, (_, safety, line, instead)| {
-            assert!(text.contains(line), "{script} has no line {line:?}, which {safety:?} is made of");
-            text.replace(line, instead)
-        },
-    )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::script::Script;
-
-    #[test]
-    fn every_line_that_is_replaced_is_in_its_script() {
-        for (name, safety, line, instead) in LINES {
-            let script = Script::all().find(|script| script.name == name).unwrap();
-            let edited = edited_without(Some(safety), name, script.text.clone());
-            assert!(edited.contains(instead) && !edited.contains(line), "{name}: {line}");
-        }
-    }
 }
