@@ -12,9 +12,22 @@ const EVENTS: &str = "ergate:{event*";
 /// # Errors
 /// Errors of the connection.
 pub async fn of_redis(server: &RedisServer) -> anyhow::Result<u64> {
+    told(server, "used_memory").await
+}
+
+/// Bytes of that which are buffers of connections: some 20 KiB for each that was used within two seconds.
+///
+/// # Errors
+/// Errors of the connection.
+pub async fn of_clients(server: &RedisServer) -> anyhow::Result<u64> {
+    told(server, "mem_clients_normal").await
+}
+
+async fn told(server: &RedisServer, field: &str) -> anyhow::Result<u64> {
     let text: String = server.try_ask(&["INFO", "memory"]).await?;
-    let found = text.lines().find_map(|line| line.strip_prefix("used_memory:")?.trim().parse().ok());
-    found.context("INFO memory tells no used_memory")
+    let mut fields = text.lines().filter_map(|line| line.split_once(':'));
+    let found = fields.find(|(name, _)| *name == field).and_then(|(_, bytes)| bytes.trim().parse().ok());
+    found.with_context(|| format!("INFO memory tells no {field}"))
 }
 
 /// What the keys of events take, which are kept for days by age and number; estimated.

@@ -3,7 +3,7 @@
 //!
 //! Workers are killed and told to stop, but the one that is judged: it lives through all rounds.
 //! The first round counts for nothing: by its end connections, tables and metrics have the size they keep. Events are kept for
-//! days, and what is not to be done twice for an hour, by promise, so what they take is not counted.
+//! days, and what is not to be done twice for an hour, by promise, so what they take is not counted, nor are buffers of connections.
 
 use std::time::{Duration, Instant};
 
@@ -23,12 +23,12 @@ use crate::{
     work::jobs,
 };
 
-/// How much more may be used after the last round than after the first that counts: 2 %, and what buffers of connections and
-/// pages of an allocator come and go by.
+/// How much more may be used after the last round than after the first that counts: 2 %, and what tables and pages of an allocator
+/// come and go by.
 const MORE_PERCENT: u64 = 2;
 const REDIS_WAVERS: u64 = 64 << 10;
 const WORKER_WAVERS: u64 = 256 << 10;
-/// Redis gives buffers of connections back that were idle for two seconds, and workers sweep what has expired each fifteen.
+/// Workers sweep what has expired each fifteen seconds.
 const REST: Duration = Duration::from_secs(17);
 
 /// Plays a plan so many times on one stage, and once more before.
@@ -67,7 +67,9 @@ async fn perform(
         // What took long here, because the machine did, is remembered by Redis with its arguments.
         stage.ground.try_ask::<()>(&["SLOWLOG", "RESET"]).await?;
         used.push(Used {
-            redis: memory::of_redis(&stage.ground).await? - memory::of_the_kept(&stage.ground).await?,
+            redis: memory::of_redis(&stage.ground).await?
+                - memory::of_clients(&stage.ground).await?
+                - memory::of_the_kept(&stage.ground).await?,
             worker: memory::of_largest(&stage.workers[..stage.plan.spared]),
         });
     }
