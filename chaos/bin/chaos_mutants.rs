@@ -95,7 +95,7 @@ impl Queue<'_> {
         loop {
             let number = self.next.fetch_add(1, Ordering::Relaxed);
             let Some((mutant, text)) = self.all.get(number) else { break };
-            if number > 0 && number % 50 == 0 {
+            if number > 0 && number.is_multiple_of(50) {
                 let survived = self.survived.load(Ordering::Relaxed);
                 let all = self.all.len();
                 writeln!(

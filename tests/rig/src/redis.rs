@@ -163,7 +163,7 @@ impl RedisServer {
     /// The append-only file that is being written; none if the server writes none.
     pub fn append_only_file(&self) -> Option<PathBuf> {
         let folder = fs::read_dir(self.directory.join("appendonlydir")).ok()?;
-        let files = folder.filter_map(|file| Some(file.ok()?.path().into_os_string().into_string().ok()?));
+        let files = folder.filter_map(|file| file.ok()?.path().into_os_string().into_string().ok());
         // They are numbered; an older one may be about to be removed.
         let last =
             files.filter(|file| file.ends_with(".incr.aof")).max_by_key(|file| (file.len(), file.clone()));
