@@ -36,7 +36,7 @@ const MODULES: [&str; 22] = [
 ];
 
 /// Tests that look into their one server besides.
-const ONE_SERVER: [&str; 28] = [
+const ONE_SERVER: [&str; 29] = [
     "options::versions::an_event_that_started_a_run_of_one_version_starts_none_of_a_newer_one",
     "runs::invoking::a_start_whose_reply_was_lost_is_not_made_twice",
     "runs::invoking::a_result_whose_delivery_was_lost_is_delivered_once",
@@ -54,6 +54,7 @@ const ONE_SERVER: [&str; 28] = [
     "what_a_router_has_had_ten_times_again_is_left_to_all_of_them",
     "what_was_cut_off_is_done_again_by_the_router_itself_and_nothing_twice",
     "ids_of_runs_stay_taken_when_a_router_does_its_own_again_as_its_first_calls_may_come_late",
+    "what_a_router_was_handed_out_again_is_not_done_once_more_when_its_read_brings_it_too",
     "a_run_that_has_ended_and_been_forgotten_is_not_started_again",
     "an_event_costs_the_same_with_ten_waiting_runs_and_with_a_hundred_thousand",
     "a_redrive_at_a_rate_spaces_the_jobs_evenly",
