@@ -9,7 +9,8 @@ use crate::story::routing::RunningRouter;
 async fn several_routers_share_the_events_and_leave_nothing_behind() {
     let story = Story::begin().await;
     story.declare("welcome", EVENT, None).await;
-    let routers = [story.router(), story.router(), story.router()];
+    // None is late on a busy machine: ids are kept of what is routed once more.
+    let routers = [(); 3].map(|()| story.router_alone_on(&story.client));
 
     let mut ids = Vec::new();
     for _ in 0..10 {
