@@ -52,6 +52,7 @@ async fn put(story: &Story, id: &str, record: &[u8]) {
     let keys = story.queue().keys().clone();
     let mut pipeline = redis::pipe();
     pipeline.hset(keys.get(QueueKey::jobs), id, record).rpush(keys.get(QueueKey::ready), id);
+    pipeline.sadd(&story.client.registry_keys().queues, story.queue().name().as_str());
     pipeline.query_async::<()>(&mut connection).await.unwrap();
 }
 
