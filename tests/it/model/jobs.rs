@@ -1,6 +1,9 @@
 //! The scripts of a queue against a model of one: jobs, workers, limits, and calls that are cut on their way.
 
-use std::cell::{Cell, RefCell};
+use std::{
+    cell::{Cell, RefCell},
+    collections::BTreeSet,
+};
 
 use proptest::collection::vec;
 
@@ -31,6 +34,7 @@ fn the_scripts_do_what_a_plain_model_of_a_queue_does() {
     let server = RedisServer::options().config("appendonly", "yes").config("appendfsync", "no");
     let story = RefCell::new(runtime.block_on(async { Story::on(server.start().await).await }));
     let (played, met) = (Cell::new(0), RefCell::new(Met::default()));
+    let called = RefCell::new(BTreeSet::new());
 
     sequences(CASES, vec(operations(), 1..LONGEST), |operations| {
         played.set(played.get() + 1);
@@ -40,6 +44,7 @@ fn the_scripts_do_what_a_plain_model_of_a_queue_does() {
             let mut rehearsal = Rehearsal::of(queue);
             for (step, operation) in operations.iter().enumerate() {
                 if matches!(operation, Operation::Restart) {
+                    called.borrow_mut().append(&mut transitions::called(&story.borrow()).await);
                     restart(&mut story.borrow_mut()).await;
                 }
                 let done = rehearsal.play(operation).await;
@@ -52,7 +57,8 @@ fn the_scripts_do_what_a_plain_model_of_a_queue_does() {
         })
     });
 
-    runtime.block_on(transitions::all_were_met("jobs", &story.borrow(), &met.borrow()));
+    called.borrow_mut().append(&mut runtime.block_on(transitions::called(&story.borrow())));
+    transitions::all_were_met("jobs", &called.borrow(), &met.borrow());
 }
 
 async fn restart(story: &mut Story) {

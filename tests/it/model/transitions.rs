@@ -76,9 +76,21 @@ const TRANSITIONS: &[(&str, &str, &[&str])] = &[
     ("schedules", "schedule/tick", &["handed out", "forgotten"]),
 ];
 
+/// The scripts that the story's server was called with since it started: it forgets them when it ends.
+pub(super) async fn called(story: &Story) -> BTreeSet<&'static str> {
+    let all: Vec<_> = Script::all().collect();
+    let mut exists = redis::cmd("SCRIPT");
+    exists.arg("EXISTS");
+    for script in &all {
+        exists.arg(&script.sha);
+    }
+    let known: Vec<bool> = story.client.redis().command("SCRIPT", &exists).await.unwrap();
+    all.iter().zip(known).filter(|(_, known)| *known).map(|(script, _)| script.name).collect()
+}
+
 /// Fails if a model has met what is not in its list; and after many sequences, if it has not called one of its scripts or not met
 /// something in the list.
-pub(super) async fn all_were_met(model: &str, story: &Story, met: &Met) {
+pub(super) fn all_were_met(model: &str, called: &BTreeSet<&'static str>, met: &Met) {
     let rows = || TRANSITIONS.iter().filter(|(of, ..)| *of == model);
     let listed: Met = rows()
         .flat_map(|(_, script, codes)| codes.iter().map(|code| (*script, (*code).to_owned())))
@@ -88,16 +100,7 @@ pub(super) async fn all_were_met(model: &str, story: &Story, met: &Met) {
     if setting("ERGATE_MODEL_CASES").is_none_or(|cases| cases < MANY) {
         return;
     }
-    // A server knows a script once it was called.
-    let mut exists = redis::cmd("SCRIPT");
-    exists.arg("EXISTS");
-    for (_, name, _) in rows() {
-        let script = Script::all().find(|script| script.name == *name).unwrap();
-        exists.arg(&script.sha);
-    }
-    let known: Vec<bool> = story.client.redis().command("SCRIPT", &exists).await.unwrap();
-    let uncalled: Vec<_> =
-        rows().zip(known).filter(|(_, known)| !known).map(|((_, name, _), _)| name).collect();
+    let uncalled: Vec<_> = rows().map(|(_, name, _)| name).filter(|name| !called.contains(*name)).collect();
     assert!(uncalled.is_empty(), "never called: {uncalled:?}");
     let unmet: Vec<_> = listed.difference(met).collect();
     assert!(unmet.is_empty(), "never met: {unmet:?}");

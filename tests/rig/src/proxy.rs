@@ -287,13 +287,15 @@ impl std::fmt::Debug for Trap {
 async fn accept(listener: TcpListener, faults: Arc<Faults>, upstream: SocketAddr) {
     let listener = tokio::net::TcpListener::from_std(listener).expect("the runtime does input and output");
     while let Ok((client, _)) = listener.accept().await {
+        // Before it counts: whoever has seen the connection counted can close it.
+        let since = *faults.weather.borrow();
         faults.census.send_modify(|now| now.open += 1);
-        tokio::spawn(serve(client, Arc::clone(&faults), upstream));
+        tokio::spawn(serve(client, Arc::clone(&faults), since, upstream));
     }
 }
 
-async fn serve(client: TcpStream, faults: Arc<Faults>, upstream: SocketAddr) {
-    let sprung = passage::carry(client, &faults, upstream).await;
+async fn serve(client: TcpStream, faults: Arc<Faults>, since: Weather, upstream: SocketAddr) {
+    let sprung = passage::carry(client, &faults, since, upstream).await;
     faults.census.send_modify(|now| now.open -= 1);
     if let Ok(Some(trap)) = sprung {
         let _ = trap.happened.send(());

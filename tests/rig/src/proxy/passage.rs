@@ -36,10 +36,15 @@ struct Passage {
 const BUFFER: usize = 16 * 1024;
 
 /// Carries bytes until either side closes or the weather ends it. Returns the trap, if it was a trap that ended it; by then
-/// both sides are closed.
-pub(super) async fn carry(client: TcpStream, faults: &Faults, upstream: SocketAddr) -> Result<Option<Trap>> {
+/// both sides are closed. What happened to connections after `since` happens to this one.
+pub(super) async fn carry(
+    client: TcpStream,
+    faults: &Faults,
+    since: Weather,
+    upstream: SocketAddr,
+) -> Result<Option<Trap>> {
     let mut weather = faults.weather.subscribe();
-    let (era, mut closed) = (weather.borrow().era, weather.borrow().half_closed.0);
+    let (era, mut closed) = (since.era, since.half_closed.0);
     if !fair(&mut weather, faults, era).await {
         return Ok(None);
     }
