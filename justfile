@@ -19,13 +19,13 @@ test *arguments:
 test-valkey *arguments:
     ERGATE_TEST_SERVERS=valkey script/test {{ arguments }}
 
-# Every fault for some seconds; arguments go to `script/chaos`.
+# Most faults for some seconds each; arguments go to `script/chaos`.
 chaos *arguments="--quick":
     script/chaos {{ arguments }}
 
-# All benchmarks.
+# Ergate beside its peers; arguments go to `script/bench`.
 bench *arguments:
-    cargo bench --workspace {{ arguments }}
+    script/bench {{ arguments }}
 
 # The reference of every crate, into target/doc.
 docs:

@@ -23,7 +23,7 @@ ensure_redis_binary() {
   # A package may want to start its service and say that it could not; all we need is the program.
   install_packages apt=redis-server dnf=redis apk=redis brew=redis || true
   redis_binary >/dev/null && return
-  die "Ergate needs Redis 7 or Valkey 7.2 (or newer), and it could not be installed. Three ways out:
+  die "Ergate needs Redis 6.2 or Valkey 7.2 (or newer), and it could not be installed. Three ways out:
   1. install it with your package manager: the package is called redis, redis-server or valkey
   2. for the tests, name a binary:       ERGATE_TEST_REDIS_SERVER=/path/to/valkey-server
   3. for all else, name a running one:   REDIS_URL=redis://host:6379"
