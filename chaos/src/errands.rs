@@ -234,8 +234,9 @@ impl Errands {
         let repairs = insist(async || reconcile(&queue).await).await?;
         ensure!(repairs.total() == 0, "there was something to repair: {repairs:?}");
         // It is called only where something seems wrong, and with keys at work.
-        let count_anew = script::QUEUE_REPAIR.on(queue.keys()).arg("flow");
-        let (repaired,): (u64,) = insist(async || self.client.redis().run(&count_anew).await).await?;
+        let count_anew = script::QUEUE_REPAIR.on(queue.keys()).arg("flow").arg("0");
+        let (repaired, _): (u64, String) =
+            insist(async || self.client.redis().run(&count_anew).await).await?;
         ensure!(repaired == 0, "there were {repaired} counts to repair");
         ensure!(
             self.direct.job(QUEUE, &id("cancelled"))?.status().await? == JobState::Cancelled,

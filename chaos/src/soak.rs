@@ -160,8 +160,7 @@ pub async fn soak(minutes: u64, seed: u64, mut tell: impl FnMut(&Sample)) -> any
     Ok(Soak { seed, capacity, rate, samples, acknowledged, breaches })
 }
 
-/// What has ended is kept by number, as by default, and for a minute: a soak of an hour sees all of it come and go. By age alone
-/// nothing is bounded at such rates, as a sweep takes 500 of a queue each 15 s.
+/// What has ended is kept by number, as by default, and for a minute: a soak of an hour sees all of it come and go.
 async fn keep_a_minute(stage: &Stage<RedisServer>) -> anyhow::Result<()> {
     let keep = Retention {
         completed: Some(1000),

@@ -21,7 +21,9 @@ local function retry(id, edited)
     return state
   end
   local record = edited ~= '' and edited or kept
-  if has_flag(record, UNIQUE_UNTIL_STARTED + UNIQUE_UNTIL_FINISHED) then
+  local entries = count_of_entries(id)
+  -- A run that goes on has started: nobody may give it another input.
+  if has_flag(record, UNIQUE_UNTIL_FINISHED + (entries == 0 and UNIQUE_UNTIL_STARTED or 0)) then
     local key = unique_key_of(record)
     local holder = holder_of(key, now)
     if holder then
@@ -36,7 +38,6 @@ local function retry(id, edited)
   if edited ~= '' then
     call('HSET', jobs, id, edited)
   end
-  local entries = count_of_entries(id)
   if entries > 0 then
     -- `Op::Again` of run/entry.rs.
     append_entry(id, entries + 1, '{"step":"","at":' .. format('%.0f', now) .. ',"op":"again"}', false)

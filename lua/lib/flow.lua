@@ -12,7 +12,7 @@
 -- It comes before other fragments, and its functions are made when they are first asked for: see lane.lua.
 
 local NO_LIMIT, UNLIMITED = 1e9, { concurrency = 0, interval = 0, text = '0', burst = 1, spacing = 0 }
-local OPEN_AT_ONCE, UNPARK_AT_ONCE, MADE_UP_MS = 100, 500, 100
+local OPEN_AT_ONCE, UNPARK_AT_ONCE, KEEP_AT_ONCE, MADE_UP_MS = 100, 500, 2000, 100
 local flow_code
 local function by_key()
   if flow_code then
@@ -67,6 +67,13 @@ local function by_key()
   function code.room_of(key, now)
     local state = known[key]
     local limit = state.limit
+    -- What is said of a time long to come was said before Redis' clock went back.
+    if state.full_at > now + limit.interval * (limit.burst + 1) then
+      state.full_at = 0
+    end
+    if state.started_at > now + limit.spacing then
+      state.started_at = 0
+    end
     if state.paused_at > 0 then
       return 0
     end
@@ -198,9 +205,18 @@ local function by_key()
     return count == 0 and full_at <= now and started_at + limit.spacing <= now and paused_at == 0
   end
 
-  -- Writes what has changed.
+  -- Writes what has changed, in pieces that fit on Lua's stack.
   function code.keep(now)
     local states, over = {}, {}
+    local function write()
+      if #states > 0 then
+        call('HSET', flow, unpack(states))
+      end
+      if #over > 0 then
+        call('HDEL', flow, unpack(over))
+      end
+      states, over = {}, {}
+    end
     for key, state in pairs(known) do
       local count, full_at, started_at, paused_at = state.running, state.full_at, state.started_at, state.paused_at
       if state.changed and code.is_over(count, full_at, started_at, paused_at, state.limit, now) then
@@ -209,13 +225,11 @@ local function by_key()
         states[#states + 1] = key
         states[#states + 1] = format('%d %.3f %s %.0f %.0f', count, full_at, state.limit.text, started_at, paused_at)
       end
+      if #states + #over >= KEEP_AT_ONCE then
+        write()
+      end
     end
-    if #states > 0 then
-      call('HSET', flow, unpack(states))
-    end
-    if #over > 0 then
-      call('HDEL', flow, unpack(over))
-    end
+    write()
   end
 
   return code

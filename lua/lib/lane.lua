@@ -42,11 +42,11 @@ local function in_lanes()
     return call('HINCRBY', meta, 'turns', count) - count + 1
   end
 
-  -- Within a lane and a priority jobs go by `order`, a time, or else as they come, after those that have one. True if that gave the
-  -- queue a lane that may run.
+  -- Within a lane and a priority jobs go as they come, and behind them those that have an `order`, a time, by that. True if that gave
+  -- the queue a lane that may run.
   function code.push(id, lane, priority, front, order)
     if order then
-      order = math.min(order, ORDER_ZERO - 1)
+      order = ORDER_ZERO + math.min(order, ORDER_ZERO - 1)
     else
       local sequence = call('HINCRBY', meta, 'rank_sequence', 1)
       order = ORDER_ZERO + (front and -sequence or sequence)

@@ -35,7 +35,8 @@ local function unlink(id, state, record)
   elseif state == 'dead' then
     call('ZREM', dead, id)
   else
-    call('LREM', state == 'completed' and completed or cancelled, 1, id)
+    -- From the end: who asks for it mostly asks for what has ended lately.
+    call('LREM', state == 'completed' and completed or cancelled, -1, id)
     call('HDEL', ended, id)
   end
 end

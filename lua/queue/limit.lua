@@ -6,18 +6,20 @@
 -- argv: name of the keys, limit as `limit.rs` writes it or '' for none, cursor: '' at first
 -- replies: {changed: 1 if the limit was another, cursor or '' at the end}
 -- cost: O(slice · log n)
--- holds: jobs that run go on; setting the same limit again changes nothing.
+-- holds: jobs that run go on; setting the same limit again changes nothing, but goes on with slices that were left.
 
 local name, limit, cursor = ARGV[1], ARGV[2], ARGV[3]
 local SLICE = 500
+-- In `meta` as long as there are slices left.
+local unfinished = 'limiting ' .. name
 
 write_despite_full_memory()
 local changed = 0
 if cursor == '' then
-  if (call('HGET', limits, name) or '') == limit then
+  changed = (call('HGET', limits, name) or '') == limit and 0 or 1
+  if changed == 0 and call('HEXISTS', meta, unfinished) == 0 then
     return { 0, '' }
   end
-  changed = 1
   if limit == '' then
     call('HDEL', limits, name)
   else
@@ -31,4 +33,9 @@ in_lanes().unpark_all(waiting)
 if #waiting > 0 then
   wake_one()
 end
-return { changed, #waiting == SLICE and waiting[SLICE] or '' }
+if #waiting < SLICE then
+  call('HDEL', meta, unfinished)
+  return { changed, '' }
+end
+call('HSET', meta, unfinished, 1)
+return { changed, waiting[SLICE] }

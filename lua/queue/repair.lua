@@ -6,9 +6,9 @@
 -- uses: lane record wake ready unique forget finish locate
 -- argv: kind (record | unlisted | holder | flow), then ids or worker ids
 --       record: ids that may be in no state; unlisted: ids that may have no record; holder: workers whose count may be off;
---       flow: none, all keys are counted anew
--- replies: {repaired}
--- cost: O(ids · n) for records, as the ready list must be searched; only ever run on a queue that is already wrong. O(leases)
+--       flow: cursor, '0' at first: keys of jobs that run, and one page of the others, are counted anew
+-- replies: {repaired, cursor of the next page of flow, '0' at the end}
+-- cost: O(ids · n) for records, as the ready list must be searched; only ever run on a queue that is already wrong. O(leases + page)
 --       for flow, and O(n) if lanes are wrong
 -- holds: what is in order is left as it is.
 
@@ -70,7 +70,7 @@ local function repair_holder(worker, count)
   return 0
 end
 
-local PAGE = 500
+local PAGE, FLOW_AT_ONCE = 500, 2000
 
 -- Running jobs by key, counted by the leases.
 local function count_running()
@@ -86,26 +86,34 @@ local function count_running()
 end
 
 -- Puts the counts of keys right. Lanes that wait for such a key are looked at again.
-local function repair_running()
-  local counts, all, wrong = count_running(), call('HGETALL', flow), 0
-  local function repair_key(key, state)
-    call('HSET', flow, key, state)
-    wrong = wrong + 1
-    if in_lanes().unpark(key, PAGE) > 0 then
-      wake_one()
+local function repair_running(cursor)
+  local counts, wrong = cursor == '0' and count_running(), 0
+  local function judge(key, state)
+    local count, rest = match(state or '', '^(%S+)( .*)$')
+    counts = counts or count_running()
+    local running = counts[key] or 0
+    if (tonumber(count) or 0) ~= running then
+      call('HSET', flow, key, running .. (rest or ' 0 0 0 0'))
+      wrong = wrong + 1
+      if in_lanes().unpark(key, PAGE) > 0 then
+        wake_one()
+      end
     end
   end
-  for i = 1, #all, 2 do
-    local key, count, rest = all[i], match(all[i + 1], '^(%S+)( .*)$')
-    if tonumber(count) ~= (counts[key] or 0) then
-      repair_key(key, (counts[key] or 0) .. (rest or ' 0 0 0 0'))
+  if cursor == '0' then
+    for key in pairs(counts) do
+      judge(key, call('HGET', flow, key))
     end
-    counts[key] = nil
   end
-  for key, count in pairs(counts) do
-    repair_key(key, count .. ' 0 0 0 0')
+  -- Those that run are judged by now, so one that is said not to is right. That is also what windows and batches of functions say,
+  -- which are there too and can be many.
+  local page = call('HSCAN', flow, cursor, 'COUNT', FLOW_AT_ONCE)
+  for i = 1, #page[2], 2 do
+    if sub(page[2][i + 1], 1, 2) ~= '0 ' then
+      judge(page[2][i], page[2][i + 1])
+    end
   end
-  return wrong
+  return wrong, page[1]
 end
 
 -- Every lane with ready jobs stands in one place, and every such job has one; if not, all lanes are put into the ring.
@@ -135,7 +143,9 @@ local function repair_lanes()
 end
 
 if kind == 'flow' then
-  return { repair_running() + repair_lanes() }
+  local cursor = ARGV[FIRST]
+  local wrong, next_cursor = repair_running(cursor)
+  return { wrong + (cursor == '0' and repair_lanes() or 0), next_cursor }
 elseif kind == 'holder' then
   local counts = {}
   for _, token in ipairs(call('HVALS', leased)) do
@@ -150,4 +160,4 @@ else
     repaired = repaired + (kind == 'record' and repair_record or repair_unlisted)(ARGV[at])
   end
 end
-return { repaired }
+return { repaired, '0' }

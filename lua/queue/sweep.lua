@@ -3,7 +3,8 @@
 -- keys: meta workers leased held jobs ready ranked withdrawn laned places lanes ring parked opening limits flow scheduled expiring tries failures progress logs steps journal ended completed cancelled dead unique windows producers wake outbox watched routed
 -- uses: lane flow clock memory record wake ready promote unique windows forget finish locate
 -- argv: now or '', most of each kind to work off, ms since the last sweep by anyone below which this one does nothing
--- replies: {now, code, trimmed, expired}; code: ok | recent (somebody just swept)
+-- replies: {now, code, trimmed, expired, more: 1 if there were more of some kind than were worked off};
+--          code: ok | recent (somebody just swept)
 -- cost: O(limit)
 -- holds: nothing here is needed for a job to run; skipping a sweep only keeps old things longer.
 
@@ -15,24 +16,33 @@ local KEEP_ROUTED_MS = 86400000
 
 local swept_at, keep_completed_ms, keep_cancelled_ms, keep_dead_ms, keep_dead = unpack(call('HMGET', meta,
   'swept_at', 'keep_completed_ms', 'keep_cancelled_ms', 'keep_dead_ms', 'keep_dead'))
-if swept_at and now - tonumber(swept_at) < spacing then
-  return { now, 'recent', 0, 0 }
+-- A time to come is one of before Redis' clock went back.
+local since = swept_at and now - tonumber(swept_at)
+if since and since >= 0 and since < spacing then
+  return { now, 'recent', 0, 0, 0 }
 end
 
 -- Frees memory first, so that a full Redis lets the rest of this script write.
 write_despite_full_memory()
-local trimmed = 0
+local trimmed, more = 0, 0
+
+-- Whether it is all there is of a kind.
+local function see(found)
+  if #found >= limit then
+    more = 1
+  end
+end
 
 local function trim_by_age(list, age)
-  local oldest = call('LRANGE', list, 0, limit - 1)
   local over = {}
-  for _, id in ipairs(oldest) do
+  for _, id in ipairs(call('LRANGE', list, 0, limit - 1)) do
     local outcome = call('HGET', ended, id)
     if outcome and ended_at(outcome) > now - age then
       break
     end
     over[#over + 1] = id
   end
+  see(over)
   if #over > 0 then
     call('LPOP', list, #over)
     call('HDEL', ended, unpack(over))
@@ -44,6 +54,7 @@ trim_by_age(completed, tonumber(keep_completed_ms or KEEP_ENDED_MS))
 trim_by_age(cancelled, tonumber(keep_cancelled_ms or KEEP_ENDED_MS))
 
 local old = call('ZRANGEBYSCORE', dead, '-inf', now - tonumber(keep_dead_ms or KEEP_DEAD_MS), 'LIMIT', 0, limit)
+see(old)
 if #old > 0 then
   call('ZREM', dead, unpack(old))
   forget(old)
@@ -51,6 +62,7 @@ if #old > 0 then
 end
 
 local expired = call('ZRANGEBYSCORE', expiring, '-inf', now, 'LIMIT', 0, limit)
+see(expired)
 for _, id in ipairs(expired) do
   call('ZREM', expiring, id)
   local state, _, record = locate(id)
@@ -63,6 +75,7 @@ end
 release_windows(now, limit)
 
 local left_over = call('ZRANGEBYSCORE', routed, '-inf', now - KEEP_ROUTED_MS, 'LIMIT', 0, limit)
+see(left_over)
 if #left_over > 0 then
   call('ZREM', routed, unpack(left_over))
 end
@@ -91,14 +104,19 @@ local function sweep_keys()
     keyed.open({ key }, now)
     cursor = '(' .. key .. '\1'
   end
-  local some = call('HSCAN', flow, flow_cursor or '0', 'COUNT', limit)
+  local some, over = call('HSCAN', flow, flow_cursor or '0', 'COUNT', limit), 0
   keyed.learn({})
   for i = 1, #some[2], 2 do
     local bound = keyed.limit_of(some[2][i])
     local count, full_at, _, started_at, paused_at = keyed.read(some[2][i + 1])
     if keyed.is_over(count, full_at, started_at, paused_at, bound, now) then
       call('HDEL', flow, some[2][i])
+      over = over + 1
     end
+  end
+  -- Most of what was looked at is over, and there is more to look at.
+  if some[1] ~= '0' and 4 * over > #some[2] then
+    more = 1
   end
   call('HSET', meta, 'parked_cursor', sub(cursor, 2), 'flow_cursor', some[1])
 end
@@ -110,4 +128,4 @@ promote(now, limit)
 if call('EXISTS', ready, ranked, ring) > 0 then
   wake_one()
 end
-return { now, 'ok', trimmed, #expired }
+return { now, 'ok', trimmed, #expired, more }

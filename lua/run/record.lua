@@ -13,20 +13,22 @@
 --        repeated, or late, nothing is written twice; an open entry is closed once; a run that goes on has no failures or crashes
 --        against it any more.
 
-local FIRST, RUN_FIELDS, ENTRY_FIELDS, MOST_WRITTEN = 1, 4, 3, 4000
+local FIRST, RUN_FIELDS, ENTRY_FIELDS, MOST_WRITTEN, MOST_READ = 1, 4, 3, 4000, 1000
 
 write_despite_full_memory()
 
--- The entries after the first `known`, and where each stands.
+-- The entries after the first `known`, and where each stands; read in pieces that fit on Lua's stack.
 local function unknown_entries(run, known, count)
-  local fields = {}
-  for number = known + 1, count do
-    fields[#fields + 1] = run .. '.' .. number
-  end
-  local texts = #fields > 0 and call('HMGET', journal, unpack(fields)) or {}
-  local places = {}
-  for i, text in ipairs(texts) do
-    places[text] = known + i
+  local texts, places = {}, {}
+  for first = known + 1, count, MOST_READ do
+    local fields = {}
+    for number = first, math.min(first + MOST_READ - 1, count) do
+      fields[#fields + 1] = run .. '.' .. number
+    end
+    for i, text in ipairs(call('HMGET', journal, unpack(fields))) do
+      texts[#texts + 1] = text
+      places[text] = first + i - 1
+    end
   end
   return texts, places
 end

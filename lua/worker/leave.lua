@@ -1,7 +1,7 @@
 -- Takes a worker out of a queue once it holds nothing; one that still holds jobs stays, to be reaped when its lease ends.
 --
--- keys: workers held
--- uses:
+-- keys: workers held scheduled wake
+-- uses: wake
 -- argv: worker id
 -- replies: {code, held}; code: ok | holding
 -- cost: O(log workers)
@@ -14,4 +14,8 @@ if holding > 0 then
 end
 call('ZREM', workers, worker)
 call('HDEL', held, worker)
+if call('EXISTS', scheduled) == 1 then
+  -- Nobody else may know when the next job falls due.
+  wake_one()
+end
 return { 'ok', 0 }

@@ -60,7 +60,8 @@ if flow_code then
   opened = flow_code.open_freed(now)
   flow_code.keep(now)
 end
-if returned + opened > 0 then
+-- A place is free under the limit of the queue even if the job does not go back.
+if taken_back + opened > 0 then
   wake_one()
 end
 return { now, 'ok', returned, buried }

@@ -207,6 +207,8 @@ local limited = false
 local function lease()
   local none = { {}, {}, {}, {} }
   if ask == 0 then
+    -- No slot for what falls due: it is ready at least, and somebody else is woken.
+    promote(now, PROMOTE_AT_ONCE)
     return 'ok', none, -1
   end
   local alive_until = call('ZSCORE', workers, worker)
@@ -229,6 +231,8 @@ local function lease()
 
   local take_them = has_lanes and take_in_turns or take_to_run
   local leases, records = take_them(room, now, settings.keep_dead, take_to_run, fit_to_run)
+  -- Fewer than there is room for: what is left is behind entries that came to nothing, and not behind a limit.
+  limited = limited and #leases == room
   if #leases == 0 then
     return 'ok', none, opens_in
   end
@@ -270,7 +274,7 @@ if has_lanes then
   end
 end
 local more = call('EXISTS', ready, ranked, ring) > 0 and 1 or 0
-if more == 1 and code == 'ok' and not limited then
+if more == 1 and code ~= 'paused' and not limited then
   wake_one()
 end
 local holds = tonumber(call('HGET', held, worker) or 0)

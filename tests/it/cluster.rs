@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// Modules whose tests need nothing of the server but its address.
-const MODULES: [&str; 22] = [
+const MODULES: [&str; 23] = [
     "cancel::",
     "dead_letters::",
     "delayed::",
@@ -33,10 +33,11 @@ const MODULES: [&str; 22] = [
     "schedules::declared::",
     "unique::",
     "waits::",
+    "waking::",
 ];
 
 /// Tests that look into their one server besides.
-const ONE_SERVER: [&str; 29] = [
+const ONE_SERVER: [&str; 28] = [
     "options::versions::an_event_that_started_a_run_of_one_version_starts_none_of_a_newer_one",
     "runs::invoking::a_start_whose_reply_was_lost_is_not_made_twice",
     "runs::invoking::a_result_whose_delivery_was_lost_is_delivered_once",
@@ -49,9 +50,8 @@ const ONE_SERVER: [&str; 29] = [
     "concurrent_enqueues_share_round_trips",
     "concurrent_sends_share_round_trips",
     "an_event_whose_reply_was_lost_is_kept_once_under_the_same_id",
-    "what_a_router_reads_and_leaves_is_looked_for_when_it_may_be_taken_over",
     "what_a_router_left_behind_is_done_by_another_and_nothing_twice",
-    "what_a_router_has_had_ten_times_again_is_left_to_all_of_them",
+    "events::shards::",
     "what_was_cut_off_is_done_again_by_the_router_itself_and_nothing_twice",
     "ids_of_runs_stay_taken_when_a_router_does_its_own_again_as_its_first_calls_may_come_late",
     "what_a_router_was_handed_out_again_is_not_done_once_more_when_its_read_brings_it_too",

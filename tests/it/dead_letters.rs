@@ -1,6 +1,7 @@
 //! What failed for good, and what people do about it.
 
 use ergate::{Error, FailureKind, Filter, JobName, Priority, QueueName, Redriven, prelude::*};
+use ergate_shared::key::QueueKey;
 
 use crate::{
     story::{
@@ -130,6 +131,21 @@ async fn a_redriven_job_has_lost_its_old_failure() {
     let view = story.job(&ids[0]).get().await.unwrap();
     assert_eq!((view.state, view.failure), (JobState::Ready, None));
     assert_eq!(view.tries, ergate::Tries::default());
+}
+
+#[tokio::test]
+async fn a_redriven_job_that_is_no_run_gets_no_journal() {
+    let story = Story::begin().await;
+    let mut queue = story.by_hand();
+    queue.enqueue_all(&plain(&["a"])).await;
+    queue.join("w").await;
+    let leased = queue.lease("w", 1).await;
+    queue.settle("w", &[leased[0].bury()]).await;
+
+    assert_eq!(queue.retry("a").await, "ok");
+
+    let exists = redis::cmd("EXISTS").arg(queue.key(QueueKey::steps)).to_owned();
+    assert!(!story.client.redis().command::<bool>("EXISTS", &exists).await.unwrap());
 }
 
 #[tokio::test]

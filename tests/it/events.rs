@@ -20,6 +20,7 @@ use crate::{
 
 mod future;
 mod routers;
+mod shards;
 
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 struct Verified {

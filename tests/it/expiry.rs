@@ -103,6 +103,31 @@ async fn expired_jobs_take_no_place_from_those_behind_them() {
 }
 
 #[tokio::test]
+async fn a_job_that_is_put_off_expires_when_the_last_request_says_and_not_before() {
+    let story = Story::begin().await;
+    let mut queue = story.by_hand();
+    let entry = |id: &str, key: &str| {
+        let mut entry = Entry::new(id).unique(ergate::UniqueScope::Started, key).delay(10_000);
+        entry.on_conflict = "put_off";
+        entry
+    };
+    queue
+        .enqueue_all(&[entry("renewed", "1").expires_in(1000), entry("lasting", "2").expires_in(1000)])
+        .await;
+    queue.enqueue_all(&[entry("a", "1").expires_in(5000), entry("b", "2")]).await;
+
+    queue.pass(4999);
+    let early = queue.sweep().await;
+    queue.pass(1);
+    let late = queue.sweep().await;
+
+    assert_eq!((early, late), ((0, 0), (0, 1)));
+    assert_eq!(queue.state("renewed").await, Some(JobState::Dead));
+    assert_eq!(queue.state("lasting").await, Some(JobState::Scheduled));
+    story.all_adds_up().await;
+}
+
+#[tokio::test]
 async fn an_expired_job_that_is_redriven_runs() {
     let story = Story::begin().await;
     let receipt = story.client.enqueue(act(1, Does::Succeed)).expires_in(Duration::ZERO).await.unwrap();

@@ -10,14 +10,14 @@ use std::{
 };
 
 use ergate::{Key, Metrics, WaitsFor, prelude::*};
-use ergate_shared::key::QueueKey;
+use ergate_shared::{key::QueueKey, script};
 
 use crate::{
     story::{
         QUEUE, RunningWorker, Story,
         by_hand::{ByHand, Entry, Leased, Settle, ids},
     },
-    support::until,
+    support::{Proxy, until},
 };
 
 mod cost;
@@ -326,4 +326,31 @@ async fn a_debounced_job_starts_once_with_the_last_payload_and_not_later_than_it
     assert_eq!(record.payload, b"3");
     assert_eq!(queue.enqueue(entry("4", "4")).await, "", "one that has started is not put off");
     story.all_adds_up().await;
+}
+
+#[tokio::test]
+async fn a_debounced_run_that_goes_on_after_its_failure_keeps_its_own_input() {
+    let story = Story::begin().await;
+    let mut queue = story.by_hand();
+    queue.join("w").await;
+    let entry = |id: &str| {
+        let mut entry = Entry::new(id).unique(ergate::UniqueScope::Started, "doc-7").delay(100);
+        entry.on_conflict = "put_off";
+        entry.payload = id.as_bytes().to_vec();
+        entry
+    };
+    queue.enqueue(entry("1")).await;
+    queue.pass(100);
+    let run = queue.lease("w", 1).await.remove(0);
+    let record = script::RUN_RECORD.on(queue.queue().keys()).arg(&run.id).arg(&run.token);
+    let record = record.number(0).number(1).arg("").arg("").arg("entry");
+    let _: Vec<redis::Value> = queue.run(&record).await;
+    queue.settle("w", &[run.bury()]).await;
+
+    assert_eq!(queue.retry_all(&["1".to_owned()], 60_000, 0, false).await, ["ok"]);
+    let next = queue.enqueue(entry("2")).await;
+
+    assert_eq!(next, "", "it is a run of its own");
+    let known = queue.inspect(&["1".to_owned()]).await.remove(0).unwrap();
+    assert_eq!(ergate::JobRecord::decode(&known.record).unwrap().payload, b"1");
 }

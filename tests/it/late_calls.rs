@@ -7,11 +7,14 @@ use crate::story::{
     by_hand::{ByHand, Entry, LEASE, Leased, plain},
 };
 
+/// What `run/record` answers of a run: code, entries there were, those that were not known, numbers of those that were sent.
+type Recorded = (String, u32, Vec<String>, Vec<u32>);
+
 /// Answers the numbers of the entries.
 async fn record(jobs: &ByHand, run: &Leased, text: &str) -> Vec<u32> {
     let call = script::RUN_RECORD.on(jobs.queue().keys()).arg(&run.id).arg(&run.token);
     let call = call.number(0).number(1).arg("").arg("").arg(text);
-    let mut replies: Vec<(String, u32, Vec<String>, Vec<u32>)> = jobs.run(&call).await;
+    let mut replies: Vec<Recorded> = jobs.run(&call).await;
     replies.remove(0).3
 }
 
@@ -29,6 +32,29 @@ async fn an_entry_whose_first_call_arrives_after_the_one_that_repeated_it_is_jou
     assert_eq!((repeated, late), (vec![1], vec![1]));
     let count = redis::cmd("HLEN").arg(jobs.key(QueueKey::journal)).to_owned();
     assert_eq!(story.client.redis().command::<u64>("HLEN", &count).await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn thousands_of_entries_are_journalled_once_too() {
+    const ENTRIES: usize = 8100;
+    let story = Story::begin().await;
+    let mut jobs = story.by_hand();
+    jobs.enqueue_all(&plain(&["run"])).await;
+    jobs.join("w1").await;
+    let run = jobs.lease("w1", 1).await.remove(0);
+    let mut call = script::RUN_RECORD.on(jobs.queue().keys()).arg(&run.id).arg(&run.token);
+    call = call.number(0).number(ENTRIES as u64);
+    for number in 0..ENTRIES {
+        call = call.arg("").arg("").arg(format!("entry {number}"));
+    }
+
+    let (mut first, mut again): (Vec<Recorded>, Vec<Recorded>) =
+        (jobs.run(&call).await, jobs.run(&call).await);
+    let ((code, before, ..), (code_again, known, ..)) = (first.remove(0), again.remove(0));
+
+    assert_eq!((code.as_str(), before, code_again.as_str(), known), ("ok", 0, "ok", ENTRIES as u32));
+    let count = redis::cmd("HLEN").arg(jobs.key(QueueKey::journal)).to_owned();
+    assert_eq!(story.client.redis().command::<usize>("HLEN", &count).await.unwrap(), ENTRIES);
 }
 
 #[tokio::test]
@@ -96,7 +122,7 @@ async fn a_result_that_comes_while_its_run_is_dead_is_there_when_the_run_is_star
     let run = jobs.lease("w1", 1).await.remove(0);
     let call = script::RUN_RECORD.on(jobs.queue().keys()).arg(&run.id).arg(&run.token);
     let call = call.number(0).number(1).arg("").arg("1").arg("invoked");
-    let _: Vec<(String, u32, Vec<String>, Vec<u32>)> = jobs.run(&call).await;
+    let _: Vec<Recorded> = jobs.run(&call).await;
     jobs.settle("w1", &[run.bury()]).await;
 
     let deliver = jobs.call(&script::RUN_DELIVER).arg("run").number(1).arg("result");

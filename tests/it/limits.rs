@@ -271,6 +271,22 @@ async fn the_same_rate_set_again_forgives_nothing() {
 }
 
 #[tokio::test]
+async fn a_rate_goes_on_though_redis_clock_has_gone_back() {
+    let story = Story::begin().await;
+    let mut queue = story.by_hand();
+    story.queue().set_rate(Some(Rate::new(1, Duration::from_secs(1)))).await.unwrap();
+    queue.enqueue_all(&(0..3).map(|n| Entry::new(n.to_string())).collect::<Vec<_>>()).await;
+    queue.join("w").await;
+    queue.lease("w", 10).await;
+
+    queue.now -= 3_600_000;
+    let leased = queue.turn("w", 10, &[]).await;
+
+    assert_eq!(ids(&leased.leased), ["1"]);
+    assert_eq!(leased.next, 1000);
+}
+
+#[tokio::test]
 async fn a_rate_may_be_lifted() {
     let story = Story::begin().await;
     let mut queue = story.by_hand();

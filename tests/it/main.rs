@@ -49,3 +49,4 @@ mod testing;
 mod ui;
 mod unique;
 mod waits;
+mod waking;

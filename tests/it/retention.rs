@@ -210,9 +210,41 @@ async fn nobody_sweeps_again_right_after_another() {
         .arg(queue.now.to_string())
         .number(500)
         .number(HOUR_MS + 1);
-    let (_, code, trimmed, _): (u64, String, u64, u64) = story.client.redis().run(&call).await.unwrap();
+    let (_, code, trimmed, ..): (u64, String, u64, u64, u64) = story.client.redis().run(&call).await.unwrap();
 
     assert_eq!((code.as_str(), trimmed), ("recent", 0));
+}
+
+#[tokio::test]
+async fn a_sweep_says_whether_there_is_more() {
+    let story = Story::begin().await;
+    let mut queue = story.by_hand();
+    for name in ["r", "s", "t"] {
+        end_one_of_each(&mut queue, name).await;
+    }
+    queue.pass(HOUR_MS + 1);
+    let sweep = async || {
+        let call = ergate_shared::script::QUEUE_SWEEP.on(story.queue().keys());
+        let call = call.arg(queue.now.to_string()).number(2).number(0);
+        let (.., trimmed, _, more): (u64, String, u64, u64, u64) =
+            story.client.redis().run(&call).await.unwrap();
+        (trimmed, more)
+    };
+
+    let (first, second) = (sweep().await, sweep().await);
+
+    // Two kinds are old by now, and three of each.
+    assert_eq!((first, second), ((4, 1), (2, 0)));
+}
+
+#[tokio::test]
+async fn a_queue_is_swept_though_redis_clock_has_gone_back() {
+    let story = Story::begin().await;
+    let mut queue = story.by_hand();
+    queue.sweep().await;
+    queue.now -= HOUR_MS;
+
+    assert_eq!(queue.sweep().await, (0, 0));
 }
 
 #[tokio::test]

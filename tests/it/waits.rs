@@ -347,6 +347,43 @@ async fn waits_whose_time_is_over_are_forgotten() {
 }
 
 #[tokio::test]
+async fn waits_whose_time_is_over_are_forgotten_when_others_begin_though_no_event_comes() {
+    let story = Story::begin().await;
+    let now = story.client.redis().now_ms();
+    let register = async |number: u64, until: u64| {
+        let run = JobId::new(format!("r{number}")).unwrap();
+        let wait = WaitRef { queue: "fn/waiting".parse().unwrap(), run, entry: 1 };
+        story.client.register_wait(&event_name(), &wait, &of(7), 0, until).await.unwrap();
+    };
+    register(0, now + 50).await;
+
+    let mut others = 0;
+    until("it is forgotten", async || {
+        others += 1;
+        register(others, now + 60_000).await;
+        story.waits().await == others
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn recent_events_are_kept_up_to_their_bytes() {
+    let story = Story::begin().await;
+    let keys = story.client.name_keys(&event_name());
+    let record = "x".repeat(300);
+
+    for number in 0..5 {
+        let call = script::EVENT_ROUTE.on_name(&keys).arg("").number(1000).number(3_600_000).number(1000);
+        let call = call.number(100).number(0).arg(format!("e{number}")).arg("0").arg(&record);
+        let _: (u64, String, redis::Value) = story.client.redis().run(&call).await.unwrap();
+    }
+
+    let list = redis::cmd("ZRANGE").arg(&keys.recent).arg(0).arg(-1).to_owned();
+    let kept: Vec<String> = story.client.redis().command("ZRANGE", &list).await.unwrap();
+    assert_eq!(kept, ["e2", "e3", "e4"]);
+}
+
+#[tokio::test]
 async fn recent_events_are_kept_up_to_their_number() {
     let story = Story::begin().await;
     let router = story.router();

@@ -39,7 +39,7 @@ const PAGE: usize = 200;
 pub async fn reconcile(queue: &Queue) -> Result<Repairs, Error> {
     let stats = queue.stats().await?;
     // What runs of each key is told by the leases alone, so it is counted anew each time.
-    let flow = if stats.has_keys { repair(queue, "flow", &[String::new()]).await? } else { 0 };
+    let flow = if stats.has_keys { repair_flow(queue).await? } else { 0 };
     if stats.adds_up() {
         return Ok(Repairs { flow, ..Repairs::default() });
     }
@@ -56,10 +56,24 @@ async fn repair(queue: &Queue, kind: &str, suspects: &[String]) -> Result<u64, E
         for suspect in page {
             call.push(suspect);
         }
-        let (count,): (u64,) = queue.client().redis().run(&call).await?;
+        let (count, _): (u64, String) = queue.client().redis().run(&call).await?;
         repaired += count;
     }
     Ok(repaired)
+}
+
+/// Page by page: of keys, and of windows of functions among them, there may be any number.
+async fn repair_flow(queue: &Queue) -> Result<u64, Error> {
+    let (mut repaired, mut cursor) = (0, "0".to_owned());
+    loop {
+        let call = script::QUEUE_REPAIR.on(queue.keys()).arg("flow").arg(&cursor);
+        let (count, next): (u64, String) = queue.client().redis().run(&call).await?;
+        repaired += count;
+        cursor = next;
+        if cursor == "0" {
+            return Ok(repaired);
+        }
+    }
 }
 
 async fn scan(queue: &Queue, key: QueueKey, cursor: u64) -> Result<(u64, Vec<(String, Vec<u8>)>), Error> {

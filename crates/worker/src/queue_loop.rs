@@ -43,6 +43,8 @@ mod turns;
 const MOST_AT_ONCE: usize = 500;
 /// The most jobs leased by one call: a script hands at most some thousands of values to a command.
 const MOST_LEASED: usize = 1000;
+/// How often, at most, a worker without a slot sees to what falls due.
+const PASS_ON_EVERY: Duration = Duration::from_millis(250);
 
 /// Called with every new dead letter.
 pub(crate) type DeadHook = Arc<dyn Fn(DeadLetter) + Send + Sync>;
@@ -77,6 +79,8 @@ pub(crate) struct QueueLoop {
     interrupted: bool,
     /// When a scheduled job falls due or a limit opens.
     next_at: Option<Instant>,
+    /// When what fell due was last passed on to others.
+    passed_on: Option<Instant>,
     /// Whether the reply of a call may have been lost.
     uncertain: bool,
     pause: Pause,
@@ -129,6 +133,7 @@ impl QueueLoop {
             quiet: false,
             interrupted: false,
             next_at: None,
+            passed_on: None,
             uncertain: false,
             pause: Pause::first(),
             not_before: None,
@@ -144,6 +149,7 @@ impl QueueLoop {
                     queue = %self.seat.queue, running = self.running.len(), unsettled = self.unsettled.len(),
                     "given up before all was handed back; the lease will run out and others take over"
                 );
+                self.stop_all(Reason::Lost);
                 return;
             }
             self.act().await;
@@ -171,6 +177,7 @@ impl QueueLoop {
         self.not_before = None;
         if self.seat.worker().is_none() {
             if self.quiet && self.unsettled.is_empty() {
+                self.next_at = None;
                 return;
             }
             if !self.join().await {
@@ -180,12 +187,13 @@ impl QueueLoop {
         if self.uncertain && !self.check_holdings().await {
             return;
         }
-        if self.next_at.is_some_and(|at| Instant::now() >= at) {
+        let due = self.next_at.is_some_and(|at| Instant::now() >= at);
+        if due {
             self.next_at = None;
             self.hint = true;
         }
         let free = self.free_slots();
-        if !self.unsettled.is_empty() || (self.hint && free > 0) {
+        if due || !self.unsettled.is_empty() || (self.hint && free > 0) {
             let ask = match &self.pool {
                 Some((pool, place)) => pool.take(*place, free),
                 None => free,
@@ -197,6 +205,8 @@ impl QueueLoop {
                 if let Some((pool, place)) = &self.pool {
                     pool.not_needed(*place, ask.saturating_sub(leased));
                 }
+            } else if due {
+                self.pass_on().await;
             }
         }
         let idle = !self.quiet && !self.hint && self.free_slots() > 0;
@@ -205,6 +215,18 @@ impl QueueLoop {
         {
             let (client, seat) = (self.client.clone(), Arc::clone(&self.seat));
             self.answer(async move { waiter::call(&client, &seat, &worker).await }).await;
+        }
+    }
+
+    /// What falls due while there is no slot for it here is for others, who may not know of it: a turn that asks for nothing makes it
+    /// ready and wakes one of them.
+    async fn pass_on(&mut self) {
+        match self.passed_on.map(|at| at + PASS_ON_EVERY).filter(|soonest| Instant::now() < *soonest) {
+            Some(soonest) => self.next_at = Some(soonest),
+            None => {
+                self.passed_on = Some(Instant::now());
+                self.turn(0).await;
+            }
         }
     }
 
@@ -245,8 +267,8 @@ impl QueueLoop {
             return;
         }
         let far = now + Duration::from_secs(3600);
-        let at =
-            [self.not_before, self.next_at.filter(|_| self.free_slots() > 0)].into_iter().flatten().min();
+        // Before `not_before` nothing is done, whatever falls due.
+        let at = self.not_before.or(self.next_at);
         let mut ended = Vec::new();
         tokio::select! {
             biased;

@@ -15,8 +15,9 @@ use crate::{Metrics, cut_off::cut_off, identity::Seat};
 /// How often a queue is swept by this worker; all workers together do so about as often.
 const SWEEP_EVERY: Duration = Duration::from_secs(15);
 const SWEEP_SPACING: Duration = Duration::from_secs(12);
-/// The most of each kind a sweep works off, so that it takes Redis about a millisecond.
+/// The most of each kind a sweep works off, so that it takes Redis about a millisecond; how soon the next one comes if there is more.
 const SWEEP_LIMIT: u64 = 500;
+const SWEEP_ON: Duration = Duration::from_millis(250);
 /// How often the numbers of a queue are checked, besides after every new connection.
 const RECONCILE_EVERY: Duration = Duration::from_secs(60);
 /// How soon, and how often, a lease that should have ended is looked at again.
@@ -39,6 +40,7 @@ impl Upkeep {
     /// Works for ever; dropped when the worker stops.
     pub(crate) async fn run(self) {
         let mut sweep_at = Instant::now() + SWEEP_EVERY.mul_f64(chance());
+        let mut sweep_spacing = SWEEP_SPACING;
         let mut reconcile_at = Instant::now();
         let (mut generation, mut looks) = (0, 0);
         loop {
@@ -67,8 +69,12 @@ impl Upkeep {
                 self.log("reaping", reaped.map(drop));
             }
             if now >= sweep_at {
-                sweep_at = now + SWEEP_EVERY;
-                self.log("sweeping", self.sweep().await);
+                let swept = self.sweep(sweep_spacing).await;
+                let more = matches!(swept, Ok(true));
+                // Who has found more goes on with it, ahead of all others.
+                (sweep_at, sweep_spacing) =
+                    if more { (now + SWEEP_ON, Duration::ZERO) } else { (now + SWEEP_EVERY, SWEEP_SPACING) };
+                self.log("sweeping", swept.map(drop));
                 if self.client.redis().generation() != generation {
                     reconcile_at = now;
                 }
@@ -87,17 +93,19 @@ impl Upkeep {
         }
     }
 
-    async fn sweep(&self) -> Result<(), Error> {
+    /// Returns whether there is more to sweep.
+    async fn sweep(&self, spacing: Duration) -> Result<bool, Error> {
         let call = script::QUEUE_SWEEP
             .on(&self.seat.keys)
             .arg("")
             .number(SWEEP_LIMIT)
-            .number(SWEEP_SPACING.as_millis() as i128);
-        let (_, _, trimmed, expired): (u64, String, u64, u64) = self.client.redis().run(&call).await?;
+            .number(spacing.as_millis() as i128);
+        let (_, _, trimmed, expired, more): (u64, String, u64, u64, u64) =
+            self.client.redis().run(&call).await?;
         if trimmed + expired > 0 {
             tracing::debug!(queue = %self.seat.queue, trimmed, expired, "queue swept");
         }
-        Ok(())
+        Ok(more == 1)
     }
 
     async fn reconcile(&self) -> Result<(), Error> {

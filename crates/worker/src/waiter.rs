@@ -16,7 +16,7 @@ use crate::identity::{Seat, Signal};
 
 use crate::cut_off::cut_off;
 
-/// How long a lost marker may go unnoticed, and how soon a dead connection is.
+/// How soon a dead connection is noticed, and that the queues to wait for are others by now.
 const BLOCK: Duration = Duration::from_secs(5);
 /// More than the 100 ms at whose tick Redis ends blocked commands.
 const MARGIN: Duration = Duration::from_secs(2);

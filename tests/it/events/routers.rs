@@ -41,44 +41,6 @@ async fn several_routers_share_the_events_and_leave_nothing_behind() {
     assert_eq!(story.runs("welcome").await.len(), 2000);
 }
 
-#[tokio::test]
-async fn what_a_router_reads_and_leaves_is_looked_for_when_it_may_be_taken_over() {
-    const LEASE_MS: u64 = 10_000;
-    let story = Story::begin().await;
-    let sent = story.client.send(Verified { user: 7 }).await.unwrap();
-    let keys = ShardKeys::new(story.client.namespace(), sent.id.shard());
-    let (_, unread, _) = tend(&story, &keys, "alive", LEASE_MS, "").await;
-    let read = ["XREADGROUP", "GROUP", "router", "dead", "STREAMS", &keys.stream, ">"];
-    let _: redis::Value = story.redis.ask(&read).await;
-    let (now, left, taken) = tend(&story, &keys, "alive", LEASE_MS, "").await;
-    let (_, own, _) = tend(&story, &keys, "dead", LEASE_MS, "").await;
-
-    let left: u64 = left.parse().unwrap();
-    assert!((now..=now + LEASE_MS).contains(&left), "{left} at {now}");
-    assert!(taken.is_empty());
-    assert_eq!((unread.as_str(), own.as_str()), ("", ""), "nothing to wait for");
-    assert_ne!(left, now, "its time has not come");
-}
-
-#[tokio::test]
-async fn what_a_router_has_had_ten_times_again_is_left_to_all_of_them() {
-    let story = Story::begin().await;
-    let sent = story.client.send(Verified { user: 7 }).await.unwrap();
-    let keys = ShardKeys::new(story.client.namespace(), sent.id.shard());
-    let taken = async |router, lease_ms, again| tend(&story, &keys, router, lease_ms, again).await.2.len();
-    taken("first", 10_000, "").await;
-    let read = ["XREADGROUP", "GROUP", "router", "first", "STREAMS", &keys.stream, ">"];
-    let _: redis::Value = story.redis.ask(&read).await;
-
-    for _ in 0..10 {
-        assert_eq!(taken("first", 10_000, "1").await, 1);
-    }
-
-    assert_eq!(taken("first", 10_000, "1").await, 0);
-    assert_eq!(taken("another", 10_000, "1").await, 0, "it is not its own");
-    assert_eq!(taken("another", 0, "").await, 1);
-}
-
 /// A router that dies right after each of its calls, with the reply or the request lost, and another that takes over.
 #[tokio::test]
 async fn what_a_router_left_behind_is_done_by_another_and_nothing_twice() {
@@ -199,20 +161,6 @@ async fn is_taken(story: &Story, run: &JobId) -> bool {
     score.arg(story.client.keys(&"fn/welcome".parse().unwrap()).get(QueueKey::routed)).arg(run.as_str());
     let score: Option<f64> = story.client.redis().command("ZSCORE", &score).await.unwrap();
     score.is_some()
-}
-
-/// What `event/tend` answers a router.
-async fn tend(
-    story: &Story,
-    keys: &ShardKeys,
-    router: &str,
-    lease_ms: u64,
-    again: &str,
-) -> (u64, String, Vec<redis::Value>) {
-    let call = script::EVENT_TEND.on_shard(keys).arg("").arg("router").arg(router);
-    let numbers = [lease_ms, 100, 100, 100, 1_000_000, 1_000_000];
-    let call = numbers.into_iter().fold(call, |call, number| call.number(number));
-    story.client.redis().run(&call.arg(again)).await.unwrap()
 }
 
 /// Has every script run once, so that the server knows it and a trap waits for the next call.

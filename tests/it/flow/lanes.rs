@@ -123,3 +123,90 @@ async fn a_sweep_lets_a_lane_go_on_that_was_forgotten_and_forgets_keys_that_bind
     assert_eq!(left, 0);
     story.all_adds_up().await;
 }
+
+#[tokio::test]
+async fn windows_of_functions_are_not_taken_for_counts_however_many_there_are() {
+    let (story, queue) = limited(Limit::per_key(ACCOUNT).concurrency(1)).await;
+    let mut windows = redis::cmd("HSET");
+    windows.arg(queue.key(QueueKey::flow)).arg("account=a").arg("5 0 0 0 0");
+    for number in 0..3000 {
+        windows.arg(format!("@once={number}")).arg(format!("0 {} 1 0 0", queue.now + 1000));
+    }
+    story.client.redis().command::<()>("HSET", &windows).await.unwrap();
+
+    let repairs = ergate::reconcile(&story.queue()).await.unwrap();
+    let again = ergate::reconcile(&story.queue()).await.unwrap();
+
+    assert_eq!((repairs.flow, repairs.total(), again.total()), (1, 1, 0));
+}
+
+#[tokio::test]
+async fn a_thousand_runs_with_four_keys_each_start_with_one_call() {
+    let story = Story::begin().await;
+    let mut queue = story.by_hand();
+    queue.join("w").await;
+    let run = |number: usize| {
+        ["a", "b", "c", "d"]
+            .into_iter()
+            .fold(Entry::new(format!("r{number}")), |run, name| run.key(name, number))
+    };
+    queue.enqueue_all(&(0..1000).map(run).collect::<Vec<_>>()).await;
+
+    let leased = queue.lease("w", 1000).await;
+
+    assert_eq!(leased.len(), 1000);
+    story.all_adds_up().await;
+    queue.settle("w", &leased.iter().map(|run| run.complete("1")).collect::<Vec<_>>()).await;
+    story.all_adds_up().await;
+}
+
+#[tokio::test]
+async fn runs_that_are_ordered_by_a_time_go_behind_those_of_their_lane_that_are_not() {
+    let story = Story::begin().await;
+    let mut queue = story.by_hand();
+    queue.join("w").await;
+    let ordered = |id: &str, at| {
+        let mut entry = keyed(id, "a");
+        entry.order_at = Some(at);
+        entry
+    };
+    queue
+        .enqueue_all(&[
+            ordered("late", 2000),
+            keyed("first", "a"),
+            ordered("early", 1000),
+            keyed("second", "a"),
+        ])
+        .await;
+
+    let leased = queue.lease("w", 10).await;
+
+    assert_eq!(ids(&leased), ["first", "second", "early", "late"]);
+}
+
+#[tokio::test]
+async fn a_limit_whose_change_was_cut_off_half_way_is_changed_to_the_end() {
+    let (story, mut queue) = limited(Limit::per_key(ACCOUNT).concurrency(1)).await;
+    for half in 0..2 {
+        queue.enqueue_all(&(0..600).map(|n| keyed(format!("{half}-{n}"), n)).collect::<Vec<_>>()).await;
+    }
+    queue.lease("w", 600).await;
+    while !queue.lease("w", 600).await.is_empty() {}
+    let parked = async || {
+        let count = redis::cmd("ZCARD").arg(queue.key(QueueKey::parked)).to_owned();
+        story.client.redis().command::<u64>("ZCARD", &count).await.unwrap()
+    };
+    assert_eq!(parked().await, 600);
+    let proxy = Proxy::to(&story.redis);
+    let client = Client::connect(proxy.url()).await.unwrap();
+    let lost = proxy.lose_reply_of(&script::QUEUE_LIMIT.sha);
+    let twice = Limit::per_key(ACCOUNT).concurrency(2);
+
+    let cut_off = client.queue(QUEUE).unwrap().set_limit(&twice).await;
+    lost.await;
+    let left = parked().await;
+    story.queue().set_limit(&twice).await.unwrap();
+
+    assert!(cut_off.unwrap_err().is_connection());
+    assert_eq!((left, parked().await), (100, 0));
+}

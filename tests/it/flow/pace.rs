@@ -27,6 +27,23 @@ async fn jobs_of_a_key_start_at_its_spacing_to_the_millisecond() {
     story.all_adds_up().await;
 }
 
+#[tokio::test]
+async fn the_pace_of_a_key_goes_on_though_redis_clock_has_gone_back() {
+    let rate = Rate::new(1, Duration::from_secs(2));
+    let limit = Limit::per_key(ACCOUNT).rate(rate).spacing(Duration::from_secs(1));
+    let (story, mut queue) = limited(limit).await;
+    queue.enqueue_all(&jobs_of(&[("a", 3)])).await;
+    queue.lease("w", 10).await;
+
+    queue.now -= 3_600_000;
+    queue.sweep().await;
+    let leased = queue.turn("w", 10, &[]).await;
+
+    assert_eq!(ids(&leased.leased), ["a-1"]);
+    assert_eq!(leased.next, 2000);
+    story.all_adds_up().await;
+}
+
 /// Has worker `w` live on, however far the clock is set.
 fn alive(queue: &ByHand) -> redis::Cmd {
     let mut add = redis::cmd("ZADD");

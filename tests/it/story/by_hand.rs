@@ -357,14 +357,14 @@ impl ByHand {
         for suspect in suspects {
             call.push(suspect);
         }
-        let (repaired,): (u64,) = self.run(&call).await;
+        let (repaired, _): (u64, String) = self.run(&call).await;
         repaired
     }
 
     /// Answers how many were trimmed, and how many were past their expiry.
     pub(crate) async fn sweep(&self) -> (u64, u64) {
         let call = self.call(&script::QUEUE_SWEEP).number(500).number(0);
-        let (_, code, trimmed, expired): (u64, String, u64, u64) = self.run(&call).await;
+        let (_, code, trimmed, expired, _): (u64, String, u64, u64, u64) = self.run(&call).await;
         assert_eq!(code, "ok");
         (trimmed, expired)
     }

@@ -233,9 +233,12 @@ impl Rehearsal {
         let withdrawn = withdrawn.map_err(|error| error.to_string())?;
         // An entry of a job that is gone may stand in the list, as long as its mark does.
         let unmarked: Vec<_> = self.known.iter().filter(|id| !withdrawn.contains(id)).cloned().collect();
-        for (kind, suspects) in
-            [("record", &self.known), ("unlisted", &unmarked), ("holder", &workers), ("flow", &Vec::new())]
-        {
+        for (kind, suspects) in [
+            ("record", &self.known),
+            ("unlisted", &unmarked),
+            ("holder", &workers),
+            ("flow", &vec!["0".to_owned()]),
+        ] {
             same(kind, self.redis.repair(kind, suspects).await, 0)?;
         }
         Ok(())

@@ -111,6 +111,7 @@ impl Queue {
             _ => Err(format!("{handed_out:?} were handed out though the queue is {code}")),
         };
         if ask == 0 {
+            self.promote_due(now);
             return nothing("ok");
         }
         if !self.is_alive(worker, now) {

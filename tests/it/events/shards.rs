@@ -1,0 +1,153 @@
+//! What the scripts of a shard do, called as a router calls them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::*;
+
+const LEASE_MS: u64 = 10_000;
+const LONG_MS: u64 = 1_000_000;
+
+/// The shard of one event.
+struct Shard<'a> {
+    story: &'a Story,
+    keys: ShardKeys,
+    event: EventId,
+}
+
+/// What `event/tend` answers a router: the time, when there is more to do or `""`, and what it has in hand from now.
+type Tended = (u64, String, Vec<redis::Value>);
+
+impl<'a> Shard<'a> {
+    /// Of an event that was just sent.
+    async fn begin(story: &'a Story) -> Self {
+        let event = story.client.send(Verified { user: 7 }).await.unwrap().id;
+        Self { story, keys: ShardKeys::new(story.client.namespace(), event.shard()), event }
+    }
+
+    async fn tend(&self, router: &str, lease_ms: u64, again: &str) -> Tended {
+        self.tend_and_forget(router, lease_ms, again, LONG_MS).await
+    }
+
+    /// The same, where a router that was silent for longer than `silence_ms` is forgotten.
+    async fn tend_and_forget(&self, router: &str, lease_ms: u64, again: &str, silence_ms: u64) -> Tended {
+        let call = script::EVENT_TEND.on_shard(&self.keys).arg("").arg("router").arg(router);
+        let numbers = [lease_ms, 100, 100, 100, LONG_MS, silence_ms];
+        let call = numbers.into_iter().fold(call, |call, number| call.number(number));
+        self.story.client.redis().run(&call.arg(again)).await.unwrap()
+    }
+
+    async fn read(&self, router: &str) {
+        let read = ["XREADGROUP", "GROUP", "router", router, "STREAMS", &self.keys.stream, ">"];
+        let _: redis::Value = self.story.redis.ask(&read).await;
+    }
+
+    /// Acknowledges the event that stands at `place`, and keeps so many.
+    async fn finish(&self, place: &str, outcome: &str, keep: u64) -> String {
+        let owned_until = self.story.client.redis().now_ms() + LONG_MS;
+        let call = script::EVENT_FINISH.on_shard(&self.keys).arg("").arg("router");
+        let call = call.number(owned_until).number(keep).number(LONG_MS);
+        let call = call.arg(place).arg(self.event.as_str()).arg(outcome);
+        let (_, code): (u64, String) = self.story.client.redis().run(&call).await.unwrap();
+        code
+    }
+
+    /// Where the event stands in the stream.
+    async fn place(&self) -> String {
+        let range = ["XRANGE", &self.keys.stream, "-", "+"];
+        self.story.redis.ask::<Vec<(String, Vec<String>)>>(&range).await.remove(0).0
+    }
+
+    /// What is kept of what events started, by event.
+    async fn started(&self) -> BTreeMap<String, String> {
+        self.story.redis.ask(&["HGETALL", &self.keys.started]).await
+    }
+
+    async fn routers(&self) -> BTreeSet<String> {
+        let about = ["XINFO", "CONSUMERS", &self.keys.stream, "router"];
+        let about: Vec<BTreeMap<String, String>> = self.story.redis.ask(&about).await;
+        about.into_iter().map(|mut router| router.remove("name").unwrap()).collect()
+    }
+}
+
+#[tokio::test]
+async fn what_a_router_reads_and_leaves_is_looked_for_when_it_may_be_taken_over() {
+    let story = Story::begin().await;
+    let shard = Shard::begin(&story).await;
+    let (_, unread, _) = shard.tend("alive", LEASE_MS, "").await;
+    shard.read("dead").await;
+    let (now, left, taken) = shard.tend("alive", LEASE_MS, "").await;
+    let (_, own, _) = shard.tend("dead", LEASE_MS, "").await;
+
+    let left: u64 = left.parse().unwrap();
+    assert!((now..=now + LEASE_MS).contains(&left), "{left} at {now}");
+    assert!(taken.is_empty());
+    assert_eq!((unread.as_str(), own.as_str()), ("", ""), "nothing to wait for");
+    assert_ne!(left, now, "its time has not come");
+}
+
+#[tokio::test]
+async fn what_a_router_has_had_ten_times_again_is_left_to_all_of_them() {
+    let story = Story::begin().await;
+    let shard = Shard::begin(&story).await;
+    let taken = async |router, lease_ms, again| shard.tend(router, lease_ms, again).await.2.len();
+    taken("first", LEASE_MS, "").await;
+    shard.read("first").await;
+
+    for _ in 0..10 {
+        assert_eq!(taken("first", LEASE_MS, "1").await, 1);
+    }
+
+    assert_eq!(taken("first", LEASE_MS, "1").await, 0);
+    assert_eq!(taken("another", LEASE_MS, "1").await, 0, "it is not its own");
+    assert_eq!(taken("another", 0, "").await, 1);
+}
+
+#[tokio::test]
+async fn a_router_that_was_silent_for_long_is_forgotten_unless_it_has_events_in_hand() {
+    let story = Story::begin().await;
+    let shard = Shard::begin(&story).await;
+    shard.tend("alive", LEASE_MS, "").await;
+    shard.read("dead").await;
+    let join = ["XGROUP", "CREATECONSUMER", &shard.keys.stream, "router", "gone"];
+    let _: u64 = story.redis.ask(&join).await;
+    assert!(shard.routers().await.contains("gone"));
+
+    // At once would be too long, were it not for the milliseconds that Redis counts in.
+    until("the silent router is forgotten", async || {
+        shard.tend_and_forget("alive", LEASE_MS, "", 0).await;
+        !shard.routers().await.contains("gone")
+    })
+    .await;
+
+    assert!(shard.routers().await.contains("dead"));
+    assert_eq!(shard.tend("alive", 0, "").await.2.len(), 1);
+}
+
+#[tokio::test]
+async fn an_acknowledgement_that_comes_late_leaves_what_was_kept_as_it_was() {
+    let story = Story::begin().await;
+    let shard = Shard::begin(&story).await;
+    shard.tend("router", LEASE_MS, "").await;
+    shard.read("router").await;
+    let place = shard.place().await;
+
+    let codes = [shard.finish(&place, "first", 100).await, shard.finish(&place, "late", 100).await];
+
+    assert_eq!(codes, ["ok", "ok"]);
+    assert_eq!(shard.started().await, BTreeMap::from([(shard.event.to_string(), "first".to_owned())]));
+}
+
+#[tokio::test]
+async fn an_acknowledgement_that_comes_when_its_event_is_gone_keeps_nothing_of_it() {
+    let story = Story::begin().await;
+    let shard = Shard::begin(&story).await;
+    shard.tend("router", LEASE_MS, "").await;
+    shard.read("router").await;
+    let place = shard.place().await;
+
+    let codes = [shard.finish(&place, "first", 0).await, shard.finish(&place, "late", 0).await];
+
+    assert_eq!(codes, ["ok", "ok"]);
+    assert!(shard.started().await.is_empty());
+    story.all_adds_up().await;
+}
