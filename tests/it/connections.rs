@@ -128,3 +128,43 @@ async fn a_blocked_call_that_is_dropped_takes_nothing_from_who_waits_after_it() 
     let left: u64 = story.redis.ask(&["LLEN", "list"]).await;
     assert_eq!(left, 1);
 }
+
+#[tokio::test]
+async fn a_call_that_is_not_answered_drops_no_connection_but_its_own() {
+    let story = Story::begin().await;
+    let redis = story.client.redis().separate(Duration::from_millis(300));
+    let ping = redis::cmd("PING");
+    redis.command::<()>("PING", &ping).await.unwrap();
+    // It keeps the first connection busy for longer than any call may take.
+    let block = redis::cmd("BLPOP").arg("list").arg(60).to_owned();
+    let mut first = Box::pin(redis.command::<()>("BLPOP", &block));
+    let early = tokio::time::timeout(Duration::from_millis(150), &mut first).await;
+
+    let then_another = async {
+        let first = first.await;
+        redis.command::<()>("PING", &ping).await.unwrap();
+        first
+    };
+    let (first, second) = tokio::join!(then_another, redis.command::<()>("PING", &ping));
+    redis.command::<()>("PING", &ping).await.unwrap();
+
+    assert!(early.is_err() && first.is_err() && second.is_err());
+    assert_eq!(redis.generation(), 2);
+}
+
+#[tokio::test]
+async fn a_connection_of_the_pool_that_has_fallen_silent_is_not_waited_for() {
+    let story = Story::begin().await;
+    let proxy = Proxy::to(&story.redis);
+    let client = Client::connect(proxy.url()).await.unwrap();
+    let mut pooled = client.redis().dedicated().await.unwrap();
+    pooled.command::<()>("PING", &redis::cmd("PING"), DEADLINE).await.unwrap();
+    drop(pooled);
+
+    proxy.stall().await;
+    let silent = tokio::time::timeout(DEADLINE, client.redis().dedicated()).await;
+    proxy.heal().await;
+
+    assert!(matches!(silent, Ok(Err(ergate::Error::TimedOut { .. }))), "{silent:?}");
+    client.redis().dedicated().await.unwrap();
+}

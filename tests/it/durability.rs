@@ -1,10 +1,12 @@
 //! How safe a job is before its enqueue returns, and what the receipt says of it.
 
+use std::future::IntoFuture;
+
 use ergate::{Durability, Reached, prelude::*};
 
 use crate::{
     story::{Does, Story, act},
-    support::{RedisServer, until},
+    support::{Proxy, RedisServer, until},
 };
 
 /// Whether the server can be asked for its append-only file: Redis 7.2, and every Valkey.
@@ -122,4 +124,19 @@ async fn others_do_not_wait_for_one_that_wants_to_be_safe() {
 
     assert!(!safe.is_finished());
     assert_eq!(safe.await.unwrap().unwrap().durability, Reached::Fast);
+}
+
+#[tokio::test]
+async fn a_job_whose_durability_cannot_be_asked_for_is_enqueued_all_the_same() {
+    let (story, _replica) = primary_and_replica().await;
+    let proxy = Proxy::to(&story.redis);
+    let client = Client::connect(proxy.url()).await.unwrap();
+    let lost = proxy.lose_reply_of("WAIT");
+
+    let enqueue = client.enqueue(act(1, Does::Succeed)).durability(Durability::Replicated(1));
+    let (receipt, ()) = tokio::join!(enqueue.into_future(), lost);
+    let receipt = receipt.unwrap();
+
+    assert_eq!(receipt.durability, Reached::Fast);
+    assert_eq!(story.state(&receipt.id).await, Some(JobState::Ready));
 }

@@ -1,8 +1,9 @@
 //! Jobs go in, and come out once.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, future::IntoFuture};
 
-use ergate::prelude::*;
+use ergate::{Metrics, prelude::*};
+use ergate_shared::key::QueueKey;
 
 use crate::story::{Does, QUEUE, Story, act};
 
@@ -77,6 +78,42 @@ async fn enqueue_all_returns_every_id_in_order_and_runs_every_job() {
     assert_eq!(finished, (0..2500).collect::<Vec<_>>());
     worker.stop().await;
     story.all_adds_up().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn thousands_of_jobs_stand_in_the_order_in_which_they_were_given() {
+    let story = Story::begin().await;
+    let client = story.client.clone();
+
+    let jobs = (0..4000).map(|number| act(number, Does::Succeed));
+    let receipts = tokio::spawn(client.enqueue_all(jobs).into_future()).await.unwrap().unwrap();
+
+    let read = redis::cmd("LRANGE").arg(story.by_hand().key(QueueKey::ready)).arg(0).arg(-1).to_owned();
+    let ready: Vec<String> = story.client.redis().command("LRANGE", &read).await.unwrap();
+    assert_eq!(ready, receipts.into_iter().map(|receipt| receipt.id.to_string()).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn what_several_clients_of_a_process_enqueue_is_counted_together() {
+    let story = Story::begin().await;
+    let namespace = story.client.namespace().clone();
+    let url = std::env::var("ERGATE_TEST_URL").unwrap_or_else(|_| story.redis.url());
+    let other = Client::builder().namespace(namespace).connect(&url).await.unwrap();
+    let metrics = Metrics::new();
+    let workers = [&story.client, &other]
+        .map(|client| story.worker_with(client, 4, |worker| worker.metrics(metrics.clone())));
+
+    story.client.enqueue_all((0..3).map(|number| act(number, Does::Succeed))).await.unwrap();
+    other.enqueue_all((3..5).map(|number| act(number, Does::Succeed))).await.unwrap();
+    story.until_finished(5).await;
+
+    for _ in 0..2 {
+        let text = metrics.render().unwrap();
+        assert!(text.contains("ergate_jobs_enqueued_total{queue=\"story\"} 5"), "{text}");
+    }
+    for worker in workers {
+        worker.stop().await;
+    }
 }
 
 #[tokio::test]

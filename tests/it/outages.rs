@@ -1,5 +1,7 @@
 //! Redis goes away in all the ways it does; the worker comes back by itself.
 
+use std::future::IntoFuture;
+
 use ergate::prelude::*;
 
 use crate::{
@@ -247,4 +249,21 @@ async fn a_worker_waits_for_a_redis_that_stalls_and_goes_on() {
 
     worker.stop().await;
     story.all_adds_up().await;
+}
+
+#[tokio::test]
+async fn who_starts_a_run_while_redis_is_away_is_told_within_the_deadline_though_many_do() {
+    let mut story = Story::begin().await;
+    let deadline = Duration::from_millis(300);
+    let client = Client::builder().deadline(deadline).connect(&story.redis.url()).await.unwrap();
+    story.redis.kill();
+
+    let mut starts = tokio::task::JoinSet::new();
+    for number in 0..20 {
+        starts.spawn(client.invoke("welcome", &number).into_future());
+    }
+    let told =
+        tokio::time::timeout(10 * deadline, starts.join_all()).await.expect("one behind the other takes 20");
+
+    assert!(told.into_iter().all(|start| start.unwrap_err().is_connection()));
 }

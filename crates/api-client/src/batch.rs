@@ -94,7 +94,8 @@ impl Batcher {
         producer: &str,
         number: u64,
     ) -> Result<Vec<Taken>, Error> {
-        self.haul().call(&drafts.iter().collect::<Vec<_>>(), producer, number).await
+        let deadline = self.haul().deadline;
+        self.haul().call(&drafts.iter().collect::<Vec<_>>(), producer, number, deadline).await
     }
 }
 
@@ -108,17 +109,27 @@ impl Haul for Enqueues {
         draft.record.len()
     }
 
-    async fn send(&self, drafts: Vec<&Draft>, number: u64) -> Result<Vec<Taken>, Error> {
+    fn deadline(&self) -> Duration {
+        self.deadline
+    }
+
+    async fn send(&self, drafts: Vec<&Draft>, number: u64, left: Duration) -> Result<Vec<Taken>, Error> {
         #[cfg(feature = "testing")]
         if let Some(outbox) = &self.recording {
             return Ok(outbox.take(&self.queue, &drafts));
         }
-        self.call(&drafts, &self.producer, number).await
+        self.call(&drafts, &self.producer, number, left).await
     }
 }
 
 impl Enqueues {
-    async fn call(&self, drafts: &[&Draft], producer: &str, number: u64) -> Result<Vec<Taken>, Error> {
+    async fn call(
+        &self,
+        drafts: &[&Draft],
+        producer: &str,
+        number: u64,
+        deadline: Duration,
+    ) -> Result<Vec<Taken>, Error> {
         let plain = || drafts.iter().filter(|draft| draft.special.is_none());
         let mut call = script::JOB_ENQUEUE
             .on(&self.keys)
@@ -143,7 +154,7 @@ impl Enqueues {
             call.push(&special.rules);
         }
         let (now, _, outcomes): (u64, String, Vec<String>) =
-            until_answered(self.deadline, &self.queue, || async {
+            until_answered(deadline, &self.queue, || async {
                 self.register().await?;
                 self.redis.run(&call).await
             })

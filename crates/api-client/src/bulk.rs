@@ -70,13 +70,10 @@ impl EnqueueAll {
                     if drafts.is_empty() {
                         break;
                     }
-                    let batcher = batcher.clone();
-                    let answer = tokio::spawn(async move { batcher.submit(drafts).await });
-                    under_way.push_back((about, answer));
+                    under_way.push_back((about, batcher.submit(drafts)));
                 }
                 let Some((about, answer)) = under_way.pop_front() else { break };
-                let taken =
-                    answer.await.map_err(|error| Error::Server(error.to_string()))?.map_err(unshare)?;
+                let taken = answer.await.map_err(unshare)?;
                 let mut most = crate::Durability::Fast;
                 for ((place, id, unique, durability), taken) in about.into_iter().zip(taken) {
                     if receipts.len() <= place {
@@ -86,7 +83,7 @@ impl EnqueueAll {
                     receipts[place] = Some(receipt(&queue, id, taken, unique)?);
                 }
                 if most != crate::Durability::Fast {
-                    let reached = most.reach(&client, &queue).await?;
+                    let reached = most.reach(&client, &queue).await;
                     for receipt in receipts.iter_mut().flatten() {
                         receipt.durability = reached;
                     }

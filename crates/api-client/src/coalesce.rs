@@ -30,11 +30,16 @@ pub(crate) trait Haul: Send + Sync + 'static {
     /// The bytes an item takes.
     fn size(item: &Self::Item) -> usize;
 
-    /// Makes call number `number`; the outcomes come in the order of the items.
+    /// For how long an item is worth a call that may be made again.
+    fn deadline(&self) -> Duration;
+
+    /// Makes call number `number`, again for `left` if it is not answered: the oldest of the items has waited for a call already.
+    /// The outcomes come in the order of the items.
     fn send(
         &self,
         items: Vec<&Self::Item>,
         number: u64,
+        left: Duration,
     ) -> impl Future<Output = Result<Vec<Self::Outcome>, Error>> + Send;
 }
 
@@ -42,6 +47,7 @@ type Reply<H> = Result<Vec<<H as Haul>::Outcome>, Arc<Error>>;
 
 struct Request<H: Haul> {
     items: Vec<H::Item>,
+    came: Instant,
     reply: oneshot::Sender<Reply<H>>,
 }
 
@@ -78,21 +84,24 @@ impl<H: Haul> Coalescer<H> {
         &self.shared.haul
     }
 
-    /// Takes items along with the next call; all of them with the same one.
-    pub(crate) async fn submit(&self, items: Vec<H::Item>) -> Reply<H> {
+    /// Takes items along with the next call; all of them with the same one. They are on their way when this returns, in the order in
+    /// which it was called; what it returns waits for the outcomes.
+    pub(crate) fn submit(&self, items: Vec<H::Item>) -> impl Future<Output = Reply<H>> + Send + use<H> {
         let (reply, answer) = oneshot::channel();
         let start = {
             let mut state = self.shared.state();
-            state.pending.push(Request { items, reply });
+            state.pending.push(Request { items, came: Instant::now(), reply });
             !std::mem::replace(&mut state.flushing, true)
         };
         if start {
             // A task of its own, so that a caller that goes away does not take the others' items along.
             tokio::spawn(Arc::clone(&self.shared).flush());
         }
-        answer.await.unwrap_or_else(|_| {
-            Err(Arc::new(Error::Server("the call was given up by this process".to_owned())))
-        })
+        async move {
+            answer.await.unwrap_or_else(|_| {
+                Err(Arc::new(Error::Server("the call was given up by this process".to_owned())))
+            })
+        }
     }
 }
 
@@ -122,12 +131,22 @@ impl<H: Haul> Shared<H> {
         Some((batch, state.calls))
     }
 
+    /// What has waited for as long as its deadline while other calls were made: it is taken out.
+    fn overdue(&self) -> Vec<Request<H>> {
+        let deadline = self.haul.deadline();
+        let mut state = self.state();
+        // They came one behind the other.
+        let overdue = state.pending.iter().take_while(|request| request.came.elapsed() >= deadline).count();
+        state.pending.drain(..overdue).collect()
+    }
+
     async fn flush(self: Arc<Self>) {
         let mut flusher = Flusher { shared: self, is_done: false };
         let shared = &flusher.shared;
         while let Some((batch, number)) = shared.next_batch() {
             let items = batch.iter().flat_map(|request| &request.items).collect();
-            match shared.haul.send(items, number).await {
+            let waited = batch.first().map(|oldest| oldest.came.elapsed()).unwrap_or_default();
+            match shared.haul.send(items, number, shared.haul.deadline().saturating_sub(waited)).await {
                 Ok(mut outcomes) => {
                     for request in batch.into_iter().rev() {
                         let own = outcomes.split_off(outcomes.len() - request.items.len());
@@ -136,7 +155,9 @@ impl<H: Haul> Shared<H> {
                 }
                 Err(error) => {
                     let error = Arc::new(error);
-                    for request in batch {
+                    // Nobody waits for longer than a deadline because others waited before.
+                    let overdue = if error.is_connection() { shared.overdue() } else { Vec::new() };
+                    for request in batch.into_iter().chain(overdue) {
                         let _ = request.reply.send(Err(Arc::clone(&error)));
                     }
                 }

@@ -13,6 +13,7 @@ use ergate_shared::{
     Parent, QueueName, RunInput, Trigger, ending,
     event::LARGEST_EVENT,
     function::{EndedRun, FunctionCancelled, FunctionFailed, FunctionFinished, tells_of_an_end},
+    id::own_id,
     key::QueueKey,
     run::Resolution,
 };
@@ -183,7 +184,7 @@ impl Client {
     fn tell<E: Event>(&self, event: &E, id: &str) -> SendEvent {
         let name = EventName::new(E::NAME).expect("the name is valid");
         let data = serde_json::to_value(event).expect("what is told is JSON");
-        self.announce(name, data).id(id)
+        self.announce(name, data).id(own_id(id.to_owned()))
     }
 
     /// For the engine: whether an event of this name starts a function, as far as is declared.

@@ -18,7 +18,7 @@ pub enum Durability {
     Replicated(u32),
 }
 
-/// How safe it is, as far as Redis could say within two seconds.
+/// How safe it is, as far as Redis could say within two seconds; `Fast` too if the connection broke then.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reached {
     /// In Redis' memory.
@@ -32,9 +32,17 @@ pub enum Reached {
 const WITHIN: Duration = Duration::from_secs(2);
 
 impl Durability {
+    /// What could be reached for a job that is enqueued: an error of the connection leaves open more than that.
+    pub(crate) async fn reach(self, client: &Client, queue: &QueueName) -> Reached {
+        self.try_to_reach(client, queue).await.unwrap_or_else(|error| {
+            tracing::warn!(%queue, %error, "a job is enqueued, and nothing is known of its durability");
+            Reached::Fast
+        })
+    }
+
     /// Waits on a connection of its own, since `WAIT` holds up everything behind it: a write made there after the
     /// enqueue has the later offset, so that what is true for it is true for the enqueue.
-    pub(crate) async fn reach(self, client: &Client, queue: &QueueName) -> Result<Reached, Error> {
+    async fn try_to_reach(self, client: &Client, queue: &QueueName) -> Result<Reached, Error> {
         let wait = match self {
             Self::Fast => return Ok(Reached::Fast),
             // `WAIT` names no key, so that a cluster client cannot send it to the right node.

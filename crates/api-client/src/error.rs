@@ -165,9 +165,15 @@ impl Error {
         }
     }
 
-    /// Whether the same call may succeed later though nobody changes it: Redis cannot be reached, or has no memory left.
+    /// Whether the same call may succeed later though nobody changes it: Redis cannot be reached, has no memory left, or cannot save
+    /// and takes no writes meanwhile (`MISCONF`).
     pub fn is_temporary(&self) -> bool {
-        self.is_connection() || self.is_out_of_memory()
+        self.is_connection() || self.is_out_of_memory() || self.is_unsaved()
+    }
+
+    /// Whether Redis takes no writes as it cannot write its snapshot or its append-only file.
+    fn is_unsaved(&self) -> bool {
+        matches!(self, Self::Redis { source, .. } if says(source, "MISCONF"))
     }
 
     /// Whether Redis is out of memory: new work is refused, running work may still finish.
@@ -188,6 +194,7 @@ impl Error {
             Self::TimedOut { .. } => "look for slow commands with SLOWLOG GET, and at the network between here and there".to_owned(),
             Self::Redis { source, .. } if says(source, "NOPERM") => "give the user the rights README.md lists under \"ACL\"".to_owned(),
             Self::Redis { .. } if self.is_out_of_memory() => "raise maxmemory, or purge completed and dead jobs".to_owned(),
+            Self::Redis { .. } if self.is_unsaved() => "redis cannot write to its disk, and takes no writes until it can: its log says why, mostly a full disk".to_owned(),
             Self::NotFound { queue, .. } => format!("list what is there with `ergate queue show {queue} --state completed`"),
             Self::NoSchedule { .. } => "list those there are with `ergate schedule list`".to_owned(),
             Self::NoEvent(_) => "list what is there with `ergate event list`".to_owned(),
@@ -249,6 +256,11 @@ pub(crate) fn breaks_connection(error: &RedisError) -> bool {
                 | ErrorKind::MasterNameNotFoundBySentinel
         )
         || error.code().is_some_and(|code| WORDS.contains(&code))
+        // Redis 6.2 puts what a command within a script was told into a sentence.
+        || (error.code() == Some("ERR")
+            && error.detail().is_some_and(|detail| {
+                detail.split(' ').any(|word| word.strip_prefix('-').is_some_and(|word| WORDS.contains(&word)))
+            }))
 }
 
 #[cfg(test)]
@@ -264,16 +276,40 @@ mod tests {
         assert!(Error::Redis { what: "job/enqueue", source }.is_connection());
     }
 
+    fn told(line: &str) -> Error {
+        let said = parse_redis_value(format!("-{line}\r\n").as_bytes()).unwrap();
+        let Value::ServerError(said) = said else { panic!("{line} is an error") };
+        Error::Redis { what: "job/enqueue", source: said.into() }
+    }
+
     #[test]
     fn what_a_cluster_says_while_slots_move_is_a_matter_of_the_connection() {
         for line in
             ["MOVED 9631 127.0.0.1:7001", "ASK 9631 127.0.0.1:7001", "TRYAGAIN later", "CLUSTERDOWN gone"]
         {
-            let said = parse_redis_value(format!("-{line}\r\n").as_bytes()).unwrap();
-            let Value::ServerError(said) = said else { panic!("{line} is an error") };
-            let source = said.into();
-
-            assert!(Error::Redis { what: "job/enqueue", source }.is_connection(), "{line}");
+            assert!(told(line).is_connection(), "{line}");
         }
+    }
+
+    #[test]
+    fn a_replica_that_refuses_what_a_script_writes_is_known_by_the_sentence_of_redis_6_too() {
+        let sentence = "ERR Error running script (call to f_6b1b): @user_script:7: @user_script: 7: \
+                        -READONLY You can't write against a read only replica.";
+
+        assert!(told(sentence).is_connection());
+        assert!(
+            !told("ERR Error running script (call to f_6b1b): user_script:7: it has no READONLY")
+                .is_connection()
+        );
+    }
+
+    #[test]
+    fn a_redis_that_cannot_save_takes_writes_again_later() {
+        let error = told(
+            "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk.",
+        );
+
+        assert!(error.is_temporary() && !error.is_connection());
+        assert!(error.hint().is_some());
     }
 }

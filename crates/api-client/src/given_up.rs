@@ -1,6 +1,9 @@
-//! Shared calls whose code panics. Beside `coalesce.rs`, as that file is compiled with other locks too (`tests/interleave`).
+//! Shared calls that are given up: their code panics, or they are not answered. Beside `coalesce.rs`, as that file is compiled with other locks too (`tests/interleave`).
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::{
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
+    time::Duration,
+};
 
 use crate::{
     Error,
@@ -23,7 +26,11 @@ impl Haul for Fragile {
         1
     }
 
-    async fn send(&self, items: Vec<&u8>, _: u64) -> Result<Vec<u8>, Error> {
+    fn deadline(&self) -> Duration {
+        Duration::from_secs(15)
+    }
+
+    async fn send(&self, items: Vec<&u8>, _: u64, _: Duration) -> Result<Vec<u8>, Error> {
         tokio::task::yield_now().await;
         assert!(self.broke.swap(true, Ordering::SeqCst), "it breaks");
         Ok(items.into_iter().copied().collect())
@@ -39,4 +46,41 @@ async fn who_waits_for_a_call_that_panics_is_told_and_the_next_call_is_made() {
 
     assert!(first.is_err() && behind_it.is_err());
     assert_eq!(next.unwrap(), [3]);
+}
+
+/// Is never answered, and nothing is worth a second try.
+#[derive(Default)]
+struct Silent {
+    calls: AtomicU64,
+}
+
+impl Haul for Silent {
+    type Item = u8;
+    type Outcome = u8;
+    const MOST_ITEMS: usize = 1;
+    const MOST_BYTES: usize = 1;
+
+    fn size(_: &u8) -> usize {
+        1
+    }
+
+    fn deadline(&self) -> Duration {
+        Duration::ZERO
+    }
+
+    async fn send(&self, _: Vec<&u8>, _: u64, after: Duration) -> Result<Vec<u8>, Error> {
+        tokio::task::yield_now().await;
+        self.calls.fetch_add(1, Ordering::SeqCst);
+        Err(Error::TimedOut { address: "nowhere".to_owned(), what: "a call", after })
+    }
+}
+
+#[tokio::test]
+async fn who_has_waited_for_a_deadline_behind_a_call_that_is_not_answered_is_told_with_it() {
+    let calls = Coalescer::new(Silent::default());
+
+    let answers = tokio::join!(calls.submit(vec![1]), calls.submit(vec![2]), calls.submit(vec![3]));
+
+    assert!(answers.0.is_err() && answers.1.is_err() && answers.2.is_err());
+    assert_eq!(calls.haul().calls.load(Ordering::SeqCst), 1);
 }

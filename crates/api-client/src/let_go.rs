@@ -14,6 +14,7 @@ use ergate_shared::{
 use crate::{
     Client, Error, Redis,
     coalesce::{Coalescer, Haul},
+    link::DEADLINE,
 };
 
 const AN_HOUR: Duration = Duration::from_hours(1);
@@ -45,7 +46,11 @@ impl Haul for Sent {
         id.as_str().len()
     }
 
-    async fn send(&self, ids: Vec<&EventId>, _: u64) -> Result<Vec<()>, Error> {
+    fn deadline(&self) -> Duration {
+        DEADLINE
+    }
+
+    async fn send(&self, ids: Vec<&EventId>, _: u64, _: Duration) -> Result<Vec<()>, Error> {
         let mut shorten = redis::cmd("ZADD");
         shorten.arg(&self.keys.owned).arg("XX");
         let free_at = self.redis.now_ms() + AN_HOUR.as_millis() as u64;

@@ -169,8 +169,11 @@ impl Redis {
     ) -> Result<Value, Error> {
         let deadline = self.shared.deadline;
         let started = Instant::now();
+        // The connection that the call is made on; 0 for none yet.
+        let on = AtomicU64::new(0);
         let attempt = async {
             let (link, generation) = self.link().await.map_err(|source| (source, None))?;
+            on.store(generation, Ordering::Relaxed);
             call(link, generation).await.map_err(|source| (source, Some(generation)))
         };
         match tokio::time::timeout(deadline, attempt).await {
@@ -188,7 +191,7 @@ impl Redis {
                 source,
             }),
             Err(_) => {
-                self.drop_link(self.generation()).await;
+                self.drop_link(on.load(Ordering::Relaxed)).await;
                 Err(Error::TimedOut { address: self.address(), what, after: deadline })
             }
         }
@@ -254,7 +257,7 @@ impl Redis {
     /// A connection of one's own, for blocking commands; it goes back to the pool when dropped.
     ///
     /// # Errors
-    /// [`Error::Unreachable`] if none can be made.
+    /// [`Error::Unreachable`] if none can be made, [`Error::TimedOut`] if that takes over 5 s.
     pub async fn dedicated(&self) -> Result<Dedicated, Error> {
         self.shared.pool.get(self.address(), Arc::clone(&self.shared.outage)).await
     }

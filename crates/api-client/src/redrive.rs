@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ergate_shared::JobId;
+use ergate_shared::{JobId, duration::LONGEST};
 
 use crate::{DeadLetters, Error};
 
@@ -31,7 +31,9 @@ impl Redrive {
     pub(crate) fn at(per_second: Option<f64>) -> Result<Self, Error> {
         let spacing = match per_second {
             None => Duration::ZERO,
-            Some(rate) if rate > 0.0 && rate.is_finite() => Duration::from_secs_f64(1.0 / rate),
+            Some(rate) if rate > 0.0 && rate.is_finite() => {
+                Duration::try_from_secs_f64(1.0 / rate).unwrap_or(LONGEST).min(LONGEST)
+            }
             Some(rate) => return Err(Error::Option(format!("rate {rate} per second is not above 0"))),
         };
         Ok(Self { spacing, after: Duration::ZERO, sum: Redriven::default() })
@@ -53,5 +55,20 @@ impl Redrive {
             done(self.sum.redriven);
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rate_is_above_nothing_and_may_be_next_to_nothing() {
+        assert_eq!(Redrive::at(Some(4.0)).unwrap().spacing, Duration::from_millis(250));
+        assert_eq!(Redrive::at(Some(1e-30)).unwrap().spacing, LONGEST);
+        assert_eq!(Redrive::at(Some(f64::MIN_POSITIVE)).unwrap().spacing, LONGEST);
+        for rate in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+            assert!(Redrive::at(Some(rate)).is_err(), "{rate}");
+        }
     }
 }

@@ -27,8 +27,17 @@ pub(crate) struct KnownFunctions {
 type Functions = Arc<BTreeMap<FunctionName, FunctionSpec>>;
 
 impl KnownFunctions {
-    /// What is declared of a function; one caller reads for all that come meanwhile.
+    /// What is declared of a function, within the client's deadline.
     async fn get(&self, client: &Client, name: &FunctionName) -> Result<Option<FunctionSpec>, Error> {
+        let after = client.deadline();
+        tokio::time::timeout(after, self.read(client, name)).await.unwrap_or_else(|_| {
+            let what = "the registry of functions";
+            Err(Error::TimedOut { address: client.redis().address(), what, after })
+        })
+    }
+
+    /// One caller reads for all that come meanwhile.
+    async fn read(&self, client: &Client, name: &FunctionName) -> Result<Option<FunctionSpec>, Error> {
         let mut read = self.read.lock().await;
         if let Some((at, known)) = &*read
             && at.elapsed() < KNOWN_FOR

@@ -57,6 +57,15 @@ pub(crate) fn check_own(what: &'static str, id: &str) -> Result<(), Error> {
     Err(Error::Name { what, value: id.chars().take(40).collect(), problem })
 }
 
+/// An own id made of what somebody else named: the text itself, or, where that may be none, as one with white space or over 128
+/// bytes, `#` and its SHA-1 in hexadecimal.
+pub fn own_id(text: String) -> String {
+    match check_own("id", &text) {
+        Ok(()) => text,
+        Err(_) => format!("#{}", sha1_smol::Sha1::from(text).digest()),
+    }
+}
+
 /// Identifies a job within its queue: generated, or chosen by the caller.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -197,5 +206,15 @@ mod tests {
 
         assert_eq!(WorkerId::of_token(&worker.token(42)), worker);
         assert_eq!(worker.token(42).len(), 65);
+    }
+
+    #[test]
+    fn what_somebody_else_named_is_an_id_as_it_is_or_by_its_hash() {
+        assert_eq!(own_id("run/step".to_owned()), "run/step");
+        for text in ["run/a step", "", &"x".repeat(129)] {
+            let id = own_id(text.to_owned());
+            assert!(JobId::new(&id).is_ok() && id.len() == 41, "{id}");
+        }
+        assert_ne!(own_id("a b".to_owned()), own_id("a c".to_owned()));
     }
 }

@@ -1,6 +1,7 @@
 //! Every metric of a worker, declared here and nowhere else: unit in the name, few labels, never an id.
 
 use std::{
+    collections::BTreeMap,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -218,22 +219,31 @@ impl Metrics {
     /// # Errors
     /// If the numbers cannot be written as text.
     pub fn render(&self) -> prometheus::Result<String> {
-        let (mut sent, mut refused) = (0, 0);
-        for client in self.inner.clients.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+        self.take_counts();
+        prometheus::TextEncoder::new().encode_to_string(&self.inner.registry.gather())
+    }
+
+    /// Brings the counters to what all clients together have enqueued and sent so far.
+    fn take_counts(&self) {
+        let (mut sent, mut refused, mut queues) = (0, 0, BTreeMap::<_, (u64, u64)>::new());
+        // Held to the end: two that count up at once would count twice.
+        let clients = self.inner.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        for client in clients.iter() {
             let (kept, duplicates) = client.sent();
             (sent, refused) = (sent + kept, refused + duplicates);
             for (queue, enqueued, duplicates) in client.produced() {
-                let labels = [queue.as_str()];
-                for (metric, total) in
-                    [(&self.inner.enqueued, enqueued), (&self.inner.duplicates, duplicates)]
-                {
-                    let counter = metric.with_label_values(&labels);
-                    counter.inc_by(total.saturating_sub(counter.get()));
-                }
+                let sums = queues.entry(queue).or_default();
+                *sums = (sums.0 + enqueued, sums.1 + duplicates);
+            }
+        }
+        for (queue, (enqueued, duplicates)) in queues {
+            let labels = [queue.as_str()];
+            for (metric, total) in [(&self.inner.enqueued, enqueued), (&self.inner.duplicates, duplicates)] {
+                let counter = metric.with_label_values(&labels);
+                counter.inc_by(total.saturating_sub(counter.get()));
             }
         }
         self.inner.functions.sent(sent, refused);
-        prometheus::TextEncoder::new().encode_to_string(&self.inner.registry.gather())
     }
 
     pub(crate) fn started(&self, queue: &QueueName, job: &str, waited_ms: Option<u64>, was_delayed: bool) {

@@ -10,7 +10,7 @@ use std::{
 };
 
 use ergate_client::Client;
-use ergate_shared::{Backoff, Event, EventId, EventRecord, Job, JobId};
+use ergate_shared::{Backoff, Event, EventId, EventRecord, Job, JobId, id::own_id};
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
@@ -171,9 +171,9 @@ impl Step {
     pub fn send<E: Event + Sync>(&self, id: impl Into<String>, event: E) -> RunStep<'static, EventId> {
         let (client, remembers) = (self.client.clone(), self.client.clone());
         let mut step = self.run_with(id, async move |attempt: StepAttempt| {
-            client.send(event).id(attempt.key).insist().await
+            client.send(event).id(own_id(attempt.key)).insist().await
         });
-        let sent = EventId::new(attempt::key(&self.shared.id, &step.id)).ok();
+        let sent = EventId::new(own_id(attempt::key(&self.shared.id, &step.id))).ok();
         step.remembered = sent
             .map(|sent| Box::new(move || remembers.let_event_id_go(sent)) as attempt::Remembered<'static>);
         step
@@ -209,7 +209,7 @@ impl Step {
     pub fn enqueue(&self, id: impl Into<String>, job: impl Job + Sync) -> RunStep<'static, JobId> {
         let client = self.client.clone();
         self.run_with(id, async move |attempt: StepAttempt| {
-            client.enqueue(job).id(attempt.key).insist().await.map(|receipt| receipt.id)
+            client.enqueue(job).id(own_id(attempt.key)).insist().await.map(|receipt| receipt.id)
         })
     }
 

@@ -4,6 +4,7 @@ use std::{
     future::Future,
     pin::pin,
     task::{Context, Poll, Waker},
+    time::Duration,
 };
 
 use shuttle::{
@@ -39,7 +40,11 @@ impl Haul for Calls {
         1
     }
 
-    async fn send(&self, items: Vec<&u32>, number: u64) -> Result<Vec<u32>, Error> {
+    fn deadline(&self) -> Duration {
+        Duration::from_secs(15)
+    }
+
+    async fn send(&self, items: Vec<&u32>, number: u64, _: Duration) -> Result<Vec<u32>, Error> {
         assert_eq!(self.in_flight.fetch_add(1, Ordering::SeqCst), 0, "two calls are in flight");
         thread::yield_now();
         self.sent.lock().unwrap().extend(items.iter().map(|item| (number, **item)));

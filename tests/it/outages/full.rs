@@ -179,3 +179,35 @@ async fn the_end_of_a_run_in_a_full_redis_is_told_once_there_is_room() {
     worker.stop().await;
     story.all_adds_up().await;
 }
+
+#[tokio::test]
+async fn a_run_that_sends_an_event_while_redis_cannot_save_does_so_later_and_uses_up_no_try() {
+    let story = Story::begin().await;
+    let function = Function::new("full", send_in_full_memory).retries(0);
+    let worker = story.worker_with(&story.client, 4, |worker| worker.function(function));
+    let receipt = story.client.invoke("full", &Signed { user: 7 }).await.unwrap();
+    story.until_started(1).await;
+    // The snapshot cannot be put in its place: there is a folder of its name.
+    std::fs::create_dir_all(story.redis.directory().join("dump.rdb/in-the-way")).unwrap();
+    let _: String = story.redis.ask(&["CONFIG", "SET", "save", "3600 1000000"]).await;
+    let _: String = story.redis.ask(&["BGSAVE"]).await;
+    until("redis knows that it cannot save", async || {
+        story.redis.ask::<String>(&["INFO", "persistence"]).await.contains("rdb_last_bgsave_status:err")
+    })
+    .await;
+    story.redis.ask::<()>(&["CONFIG", "RESETSTAT"]).await;
+    story.trace.open(1);
+    until("something was refused", async || {
+        story.redis.ask::<String>(&["INFO", "errorstats"]).await.contains("errorstat_MISCONF")
+    })
+    .await;
+    let refused = story.client.enqueue(act(2, Does::Succeed)).await.unwrap_err();
+
+    let _: String = story.redis.ask(&["CONFIG", "SET", "save", ""]).await;
+    let run = story.client.run("full", receipt.id.as_str()).unwrap();
+    run.result::<String>(DEADLINE).await.unwrap();
+
+    assert!(refused.is_temporary() && refused.hint().unwrap().contains("disk"), "{refused:?}");
+    worker.stop().await;
+    story.all_adds_up().await;
+}

@@ -1,6 +1,7 @@
 //! Ids that are kept so that nothing is sent or started twice are let go once that is in the journal.
 
 use super::*;
+use crate::story::{Does, act};
 
 const HOUR_MS: f64 = 3_600_000.0;
 
@@ -41,6 +42,26 @@ async fn the_id_of_an_event_that_a_step_has_sent_is_kept_for_an_hour() {
         left.len() == 1 && left[0] > 0.9 && left[0] < 1.1
     })
     .await;
+    worker.stop().await;
+}
+
+#[tokio::test]
+async fn what_a_step_sends_and_enqueues_has_an_id_whatever_the_step_is_called() {
+    async fn greet(event: SignedUp, step: Step) -> Result<(String, String)> {
+        let sent = step.send("tell them all", Greeted { user: event.user }).await?;
+        let name = "x".repeat(120);
+        let enqueued = step.enqueue(name, act(7, Does::Succeed)).await?;
+        Ok((sent.to_string(), enqueued.to_string()))
+    }
+    let story = Story::begin().await;
+    let worker = worker(&story, &Shared::default(), Function::new("greet", greet).retries(0));
+
+    let run = start(&story, "greet").await;
+    let (sent, enqueued) = run.result::<(String, String)>(DEADLINE).await.unwrap();
+
+    assert!(sent.starts_with('#') && enqueued.starts_with('#') && sent != enqueued);
+    assert_eq!(story.client.event(&sent.parse().unwrap()).await.unwrap().record.data, json!({"user": 7}));
+    assert_eq!(story.state(&enqueued.parse().unwrap()).await, Some(JobState::Ready));
     worker.stop().await;
 }
 

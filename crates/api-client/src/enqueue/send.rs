@@ -150,7 +150,7 @@ impl Enqueue {
         if receipt.dropped {
             return Err(Error::Dropped { queue });
         }
-        receipt.durability = durability.reach(&client, &receipt.queue).await?;
+        receipt.durability = durability.reach(&client, &receipt.queue).await;
         Ok(receipt)
     }
 }

@@ -94,7 +94,11 @@ impl Haul for Shard {
         parcel.record.len()
     }
 
-    async fn send(&self, parcels: Vec<&Parcel>, _: u64) -> Result<Vec<Kept>, Error> {
+    fn deadline(&self) -> Duration {
+        self.deadline
+    }
+
+    async fn send(&self, parcels: Vec<&Parcel>, _: u64, left: Duration) -> Result<Vec<Kept>, Error> {
         #[cfg(feature = "testing")]
         if let Some(outbox) = &self.recording {
             return Ok(parcels.into_iter().map(|parcel| outbox.take_event(parcel)).collect());
@@ -108,7 +112,7 @@ impl Haul for Shard {
             call.push(parcel.due.map(|due| due.to_string()).unwrap_or_default());
         }
         let (now, outcomes): (u64, Vec<String>) =
-            until_answered(self.deadline, &self.number, || self.redis.run(&call)).await?;
+            until_answered(left, &self.number, || self.redis.run(&call)).await?;
         self.redis.saw_time(now);
         if outcomes.len() != parcels.len() {
             let reply = format!("{} outcomes for {} events", outcomes.len(), parcels.len());

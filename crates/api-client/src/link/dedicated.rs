@@ -11,8 +11,10 @@ use crate::{
     target::{Target, config},
 };
 
-/// Enough for every queue of a worker in a cluster; one is used otherwise.
-const MOST: usize = 64;
+/// More than queues and functions of a worker in a cluster, where each has one; one or two are used otherwise.
+const MOST: usize = 1024;
+/// How long one may take to get: those of the pool are asked whether they live, and may be silent.
+const WITHIN: Duration = Duration::from_secs(5);
 
 #[derive(Clone)]
 pub(super) enum Pool {
@@ -75,7 +77,10 @@ impl Pool {
     }
 
     pub(super) async fn get(&self, address: String, outage: Arc<Outage>) -> Result<Dedicated, Error> {
-        let connection = self.connection(&address).await;
+        let connection = tokio::time::timeout(WITHIN, self.connection(&address)).await.unwrap_or_else(|_| {
+            let what = "a connection for blocking commands";
+            Err(Error::TimedOut { address: address.clone(), what, after: WITHIN })
+        });
         outage.heard(&connection, || address.clone());
         Ok(Dedicated { connection: Some(connection?), address, outage })
     }
