@@ -206,3 +206,44 @@ async fn an_attempt_that_lost_its_lease_writes_nothing() {
     assert_eq!(kept, Vec::<String>::new());
     assert_eq!(story.queue().job("a").unwrap().log().await.unwrap(), ["a line"]);
 }
+
+/// Says how far it is all the time, until it is told to end; or ends at once.
+#[derive(Debug, Serialize, Deserialize)]
+struct Chatter {
+    ends: bool,
+}
+
+impl Job for Chatter {
+    const NAME: &str = "chatter";
+    const QUEUE: &str = QUEUE;
+}
+
+#[tokio::test]
+async fn a_handler_that_never_stops_talking_holds_up_no_other_and_hears_that_it_is_cancelled() {
+    async fn chatter(job: Chatter, progress: Progress, cancelled: Cancelled) -> Result<()> {
+        for number in 0_u64.. {
+            if job.ends {
+                break;
+            }
+            if cancelled.is_cancelled() {
+                return Err(Failure::retry("told to end"));
+            }
+            progress.set(number);
+            tokio::task::yield_now().await;
+        }
+        Ok(())
+    }
+    let story = Story::begin().await;
+    let worker = Worker::new(story.client.clone(), ()).queue(QUEUE, 4).job(chatter);
+    let worker = RunningWorker::start(worker, Metrics::new());
+    let talks = story.client.enqueue(Chatter { ends: false }).await.unwrap();
+    until("it talks", async || story.job(&talks.id).get().await.unwrap().progress.is_some()).await;
+
+    let other = story.client.enqueue(Chatter { ends: true }).await.unwrap();
+    story.until_state(&other.id, JobState::Completed).await;
+    story.job(&talks.id).cancel("enough").await.unwrap();
+    story.until_state(&talks.id, JobState::Cancelled).await;
+
+    worker.stop().await;
+    story.all_adds_up().await;
+}

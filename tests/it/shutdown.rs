@@ -43,6 +43,25 @@ async fn what_still_runs_at_the_deadline_is_handed_back_and_costs_no_attempt() {
 }
 
 #[tokio::test]
+async fn a_worker_that_is_dropped_does_nothing_any_more() {
+    async fn endless(_: crate::story::Act, State(_kept): State<std::sync::Arc<()>>) -> Result<()> {
+        std::future::pending().await
+    }
+    let story = Story::begin().await;
+    let kept = std::sync::Arc::new(());
+    let worker = Worker::new(story.client.clone(), std::sync::Arc::clone(&kept)).queue(QUEUE, 4).job(endless);
+    let task = tokio::spawn(worker.run_until(std::future::pending()));
+    let running = story.enqueue(1, Does::Succeed).await;
+    story.until_state(&running, JobState::Leased).await;
+
+    task.abort();
+
+    until("neither loop nor handler is left", async || std::sync::Arc::strong_count(&kept) == 1).await;
+    let waiting = story.enqueue(2, Does::Succeed).await;
+    assert_eq!(story.state(&waiting).await, Some(JobState::Ready));
+}
+
+#[tokio::test]
 async fn a_handler_that_listens_is_told_to_end_at_the_deadline() {
     let story = Story::begin().await;
     let worker = story

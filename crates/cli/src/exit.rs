@@ -87,16 +87,25 @@ impl std::error::Error for Quiet {}
 pub(crate) fn of(outcome: anyhow::Result<()>) -> ExitCode {
     let Err(error) = outcome else { return ExitCode::SUCCESS };
     // `ergate queue list | head -1` is no failure.
-    let piped = |cause: &(dyn std::error::Error + 'static)| {
-        cause.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
-    };
-    if error.chain().any(piped) {
+    if is_closed_pipe(&error) {
         return ExitCode::SUCCESS;
     }
     if error.downcast_ref::<Quiet>().is_none() {
         say(&error);
     }
     ExitCode::from(code(&error) as u8)
+}
+
+fn is_closed_pipe(error: &anyhow::Error) -> bool {
+    let piped = |cause: &(dyn std::error::Error + 'static)| {
+        cause.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+    };
+    error.chain().any(piped)
+}
+
+/// For what changes many things, one after the other: it goes on to the end, though nobody may read any more what came of them.
+pub(crate) fn heard_or_not(told: anyhow::Result<()>) -> anyhow::Result<()> {
+    told.or_else(|error| if is_closed_pipe(&error) { Ok(()) } else { Err(error) })
 }
 
 /// Writes the chain of causes and one hint to stderr.

@@ -39,8 +39,18 @@ pub(crate) async fn run(
     seat: Arc<Seat>,
 ) -> Settlement {
     let started = Instant::now();
-    let finish = finish(&context, &route, timeout, &seat).await;
-    let (action, ended) = judge(&context, &route, timeout, finish);
+    let judged = async {
+        let finish = finish(&context, &route, timeout, &seat).await;
+        judge(&context, &route, timeout, finish)
+    };
+    // What a handler holds may panic as it is dropped, and an error of its own as it is shown.
+    let (action, ended) = AssertUnwindSafe(judged).catch_unwind().await.unwrap_or_else(|panic| {
+        let finish = match context.inner.stop.reason() {
+            Some(reason) if reason != Reason::SoftTimeout => Finish::Stopped(reason),
+            _ => Finish::Panicked(panic_message(&*panic)),
+        };
+        judge(&context, &route, timeout, finish)
+    });
     Settlement {
         id: context.inner.id.clone(),
         token: Arc::clone(&context.inner.token),

@@ -41,17 +41,14 @@ pub(crate) struct Heart {
 /// Starts the thread; it ends when the returned handle is dropped.
 pub(crate) fn start(heart: Heart) -> std::io::Result<Running> {
     let (stop, mut stopped) = watch::channel(false);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let thread = std::thread::Builder::new().name("ergate-heartbeat".to_owned()).spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        match runtime {
-            Ok(runtime) => runtime.block_on(async {
-                tokio::select! {
-                    () = heart.run() => {}
-                    _ = stopped.changed() => {}
-                }
-            }),
-            Err(error) => tracing::error!(%error, "heartbeats have no runtime"),
-        }
+        runtime.block_on(async {
+            tokio::select! {
+                () = heart.run() => {}
+                _ = stopped.changed() => {}
+            }
+        });
     })?;
     Ok(Running { stop, thread: Some(thread) })
 }

@@ -49,6 +49,9 @@ struct State {
     progress: HashMap<JobId, usize>,
     writing: bool,
     dropped: u64,
+    /// How many came to wait so far, and how many of the first of these wait no more.
+    came: u64,
+    gone: u64,
 }
 
 impl Notes {
@@ -66,11 +69,11 @@ impl Notes {
                     Some(place) => state.waiting[place] = note,
                     None => {
                         state.progress.insert(note.id.clone(), waiting);
-                        state.waiting.push(note);
+                        state.take(note);
                     }
                 },
                 NoteKind::Log if waiting >= MOST_WAITING => state.dropped += 1,
-                NoteKind::Log => state.waiting.push(note),
+                NoteKind::Log => state.take(note),
             }
             !std::mem::replace(&mut state.writing, true)
         };
@@ -79,12 +82,14 @@ impl Notes {
         }
     }
 
-    /// Returns once nothing waits: a settle ends the lease under which notes are taken.
+    /// Returns once what waits now is written, or Redis does not take it: a settle ends the lease under which notes are taken. What
+    /// comes meanwhile is not waited for, as there are handlers that tell more all the time.
     pub(crate) async fn flushed(&self) {
+        let came = self.shared.state().came;
         loop {
             let mut written = std::pin::pin!(self.shared.written.notified());
             written.as_mut().enable();
-            if !self.shared.state().writing {
+            if self.shared.state().gone >= came {
                 return;
             }
             written.await;
@@ -94,6 +99,20 @@ impl Notes {
     /// Whether something waits, without waiting for it.
     pub(crate) fn is_busy(&self) -> bool {
         self.shared.state().writing
+    }
+}
+
+impl State {
+    fn take(&mut self, note: Note) {
+        self.waiting.push(note);
+        self.came += 1;
+    }
+
+    /// Some are written, or not. Notes are for show: what Redis cannot take now is not worth holding up a job for, nor is what waits
+    /// behind it.
+    fn left(&mut self, written: bool) {
+        let behind = if written { self.waiting.len() as u64 } else { 0 };
+        self.gone = self.gone.max(self.came - behind);
     }
 }
 
@@ -108,7 +127,6 @@ impl Shared {
                 let mut state = self.state();
                 if state.waiting.is_empty() {
                     state.writing = false;
-                    self.written.notify_waiters();
                     return;
                 }
                 state.progress.clear();
@@ -137,10 +155,12 @@ impl Shared {
                 call.push(note.token.as_bytes());
                 call.push(&note.text);
             }
-            // Notes are for show: what Redis cannot take now is not worth holding up a job for.
-            if let Err(error) = self.redis.run::<Vec<String>>(&call).await {
+            let written = self.redis.run::<Vec<String>>(&call).await;
+            if let Err(error) = &written {
                 tracing::debug!(%error, notes = notes.len(), "notes were not kept");
             }
+            self.state().left(written.is_ok());
+            self.written.notify_waiters();
         }
     }
 }

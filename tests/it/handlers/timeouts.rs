@@ -21,6 +21,56 @@ async fn an_attempt_that_runs_too_long_is_dropped_and_counts_as_failed() {
     story.all_adds_up().await;
 }
 
+/// Panics when it is dropped, as a blocking client or a runtime does within asynchronous code.
+struct Touchy;
+
+impl Drop for Touchy {
+    fn drop(&mut self) {
+        panic!("it is dropped");
+    }
+}
+
+#[tokio::test]
+async fn an_attempt_that_panics_as_it_is_dropped_counts_as_failed() {
+    async fn hold(_: Hasty) -> Result<()> {
+        let _touchy = Touchy;
+        std::future::pending().await
+    }
+    let story = Story::begin().await;
+    let worker = run(&story, (), 1, |worker| worker.job(hold));
+
+    let receipt = story.client.enqueue(Hasty::default()).await.unwrap();
+    story.until_state(&receipt.id, JobState::Dead).await;
+
+    let failure = story.job(&receipt.id).get().await.unwrap().failure.unwrap();
+    assert_eq!((failure.kind, failure.message.as_str()), (FailureKind::Panic, "panicked: it is dropped"));
+    worker.stop().await;
+    story.all_adds_up().await;
+}
+
+#[tokio::test]
+async fn an_error_that_panics_as_it_is_shown_is_a_failure() {
+    #[derive(Debug)]
+    struct Unspeakable;
+    impl std::error::Error for Unspeakable {}
+    impl std::fmt::Display for Unspeakable {
+        fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            panic!("no words")
+        }
+    }
+    async fn fail(_: Hasty) -> Result<()> {
+        Err(Unspeakable.into())
+    }
+    let story = Story::begin().await;
+    let worker = run(&story, (), 1, |worker| worker.job(fail));
+
+    let receipt = story.client.enqueue(Hasty::default()).await.unwrap();
+    story.until_state(&receipt.id, JobState::Dead).await;
+
+    assert_eq!(story.job(&receipt.id).get().await.unwrap().failure.unwrap().kind, FailureKind::Panic);
+    worker.stop().await;
+}
+
 #[tokio::test]
 async fn a_producers_time_out_goes_before_the_types() {
     async fn left(_: Hasty, deadline: Deadline) -> Result<u64> {

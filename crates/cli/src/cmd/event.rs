@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use super::enqueue::lines;
 use crate::{
     connection::Connection,
-    exit::Refusal,
+    exit::{self, Refusal},
     listing,
     output::{self, Cell, Clock, Column, DIM, GREEN, Output, Table, YELLOW},
     values,
@@ -130,9 +130,16 @@ impl Send {
                 .take(MOST_EVENTS)
                 .map(|line| Ok(self.event(&client, json_of("a line", line)?, user.clone())))
                 .collect::<anyhow::Result<SendEvents>>()?;
-            for receipt in events.await? {
+            let receipts = events.await.map_err(|error| {
+                let before = output::counted(sent, "event");
+                anyhow::Error::from(error)
+                    .context(format!("{before} before are sent, those behind may be in part"))
+            })?;
+            for receipt in receipts {
                 sent += 1;
-                if output.is_json() { output.raw(as_json(&receipt))? } else { output.raw(&receipt.id)? }
+                let told =
+                    if output.is_json() { output.raw(as_json(&receipt)) } else { output.raw(&receipt.id) };
+                exit::heard_or_not(told)?;
             }
         }
         anstream::eprintln!("{GREEN}✓{GREEN:#} {}", output::counted(sent, "event"));

@@ -128,8 +128,10 @@ impl Several {
         for id in &self.ids {
             let job = client.job(self.queue.as_str(), id.as_str())?;
             match act(job).await {
-                Ok(done) => output
-                    .either(&json!({"id": id, "queue": self.queue, "outcome": done}), sentence(done, id))?,
+                Ok(done) => {
+                    let told = json!({"id": id, "queue": self.queue, "outcome": done});
+                    exit::heard_or_not(output.either(&told, sentence(done, id)))?;
+                }
                 Err(error) if alone || error.is_connection() => return Err(explained(error, &self.queue)),
                 Err(error) => {
                     let error = explained(error, &self.queue);

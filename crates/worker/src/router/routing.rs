@@ -64,8 +64,8 @@ impl Routing {
     /// not change soon, whoever may take it over tries again.
     pub(super) async fn route(&mut self, batch: Batch) -> bool {
         let Err(error) = self.try_route(&batch.entries, &batch).await else { return false };
-        let soon_over = if batch.entries.len() == 1 || error.is_connection() || matches!(error, Error::Late) {
-            Some(error).filter(is_soon_over)
+        let soon_over = if error.is_connection() || matches!(error, Error::Late) {
+            Some(error)
         } else {
             self.route_singly(&batch).await
         };

@@ -9,7 +9,7 @@ use std::{
 use ergate_client::{Client, WorkerProcess};
 use ergate_shared::{QueueName, function::QUEUE_PREFIX};
 use tokio::sync::{Notify, watch};
-use tokio_util::task::TaskTracker;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
 
 use super::Worker;
@@ -60,7 +60,8 @@ impl<S: Send + Sync + 'static> Worker<S> {
     }
 
     /// Works until `stop` resolves, then stops in order: leases no more, lets handlers finish until the shutdown
-    /// deadline, tells the rest to end, hands them back, and leaves.
+    /// deadline, tells the rest to end, hands them back, and leaves. Dropped before that it ends at once, as if it had been killed:
+    /// handlers are dropped, and others take their jobs over when the lease runs out.
     ///
     /// # Errors
     /// [`Error::Setup`] with everything that is wrong with the options.
@@ -89,8 +90,9 @@ impl<S: Send + Sync + 'static> Worker<S> {
         };
         let tracker = TaskTracker::new();
         let helpers = TaskTracker::new();
-        let end = tokio_util::sync::CancellationToken::new();
+        let end = CancellationToken::new();
         let (give_up, given_up) = watch::channel(false);
+        let abandoned = Abandoned { give_up, end: end.clone() };
         let poke = Arc::new(Notify::new());
         let (mut seats, mut all_signals, mut beds) = (Vec::new(), Vec::new(), Vec::new());
         for (name, (_, slots, _)) in names.iter().zip(&self.queues) {
@@ -194,7 +196,11 @@ impl<S: Send + Sync + 'static> Worker<S> {
             tokio::select! {
                 () = &mut stop => break,
                 changed = ordered.changed() => {
-                    let order = if changed.is_ok() { ordered.borrow_and_update().clone() } else { String::new() };
+                    if changed.is_err() {
+                        tracing::error!("there are no heartbeats any more, so no lease is kept: the worker stops");
+                        break;
+                    }
+                    let order = ordered.borrow_and_update().clone();
                     match order.as_str() {
                         "quiet" => {
                             tracing::info!("told to go quiet: no more jobs are leased");
@@ -218,7 +224,7 @@ impl<S: Send + Sync + 'static> Worker<S> {
             tracing::warn!(running, "deadline is over: what still runs is handed back");
             tell(|| Signal::Interrupt);
             if tokio::time::timeout(self.lease.max(Duration::from_secs(5)), tracker.wait()).await.is_err() {
-                let _ = give_up.send(true);
+                let _ = abandoned.give_up.send(true);
                 tracker.wait().await;
             }
         }
@@ -228,6 +234,19 @@ impl<S: Send + Sync + 'static> Worker<S> {
         drop(heart);
         forget_process(&self.client, &process).await;
         Ok(())
+    }
+}
+
+/// What a worker has going on ends with this, however the worker itself ends: nobody would extend the lease of what it takes.
+struct Abandoned {
+    give_up: watch::Sender<bool>,
+    end: CancellationToken,
+}
+
+impl Drop for Abandoned {
+    fn drop(&mut self) {
+        let _ = self.give_up.send(true);
+        self.end.cancel();
     }
 }
 

@@ -80,7 +80,8 @@ impl Redrive {
         let done = done?;
         let pace = match self.rate {
             Some(rate) if done.redriven > 1 => {
-                let last = std::time::Duration::from_secs_f64((done.redriven - 1) as f64 / rate);
+                let last = std::time::Duration::try_from_secs_f64((done.redriven - 1) as f64 / rate);
+                let last = last.unwrap_or(ergate_shared::duration::LONGEST);
                 format!("; the last starts in {}", output::about(last))
             }
             _ => String::new(),
@@ -119,7 +120,8 @@ impl Redrive {
                 }
                 Ok(()) => {
                     let line = format!("{GREEN}✓{GREEN:#} job {id} is ready again");
-                    output.either(&json!({"id": id, "queue": self.queue, "outcome": "ready"}), line)?;
+                    let told = json!({"id": id, "queue": self.queue, "outcome": "ready"});
+                    exit::heard_or_not(output.either(&told, line))?;
                 }
                 Err(error) if self.ids.len() == 1 || error.is_connection() => {
                     return Err(explained(error, &self.queue));

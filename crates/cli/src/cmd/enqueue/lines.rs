@@ -7,7 +7,7 @@ use ergate_client::{ATOMIC_BATCH, Client, EnqueueAll};
 
 use super::{Enqueue, as_json, done};
 use crate::{
-    exit::Refusal,
+    exit::{self, Refusal},
     output::{self, Output},
 };
 
@@ -137,11 +137,12 @@ pub(super) async fn send(
                 payloads.from
             ))
         })?;
-        bar.suspend(|| {
+        let told = bar.suspend(|| {
             receipts.iter().try_for_each(|receipt| {
                 if output.is_json() { output.raw(as_json(receipt)) } else { output.raw(&receipt.id) }
             })
-        })?;
+        });
+        exit::heard_or_not(told)?;
         bar.inc(receipts.len() as u64);
         weakest = receipts.into_iter().next_back().or(weakest);
     }
