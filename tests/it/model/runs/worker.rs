@@ -285,6 +285,7 @@ impl Play {
                 let token = self.jobs.token(worker);
                 let turn = self.jobs.turn_as(worker, &token, 0, std::slice::from_ref(settle)).await;
                 let in_time = self.world.settle(&settle.id, &settle.token, to, self.jobs.now);
+                self.world.promote(self.jobs.now);
                 self.meets("worker/turn", if in_time { settle.kind } else { "stale" });
                 same("settled", turn.stale.is_empty(), in_time)
             }
