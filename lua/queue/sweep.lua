@@ -72,7 +72,9 @@ for _, id in ipairs(expired) do
   end
 end
 
-release_windows(now, limit)
+if release_windows(now, limit) >= limit then
+  more = 1
+end
 
 local left_over = call('ZRANGEBYSCORE', routed, '-inf', now - KEEP_ROUTED_MS, 'LIMIT', 0, limit)
 see(left_over)

@@ -24,7 +24,7 @@ async fn for_what_falls_due_when_the_worker_that_knows_of_it_has_no_slot() {
     let worker = story.worker(1);
     story.enqueue(1, Does::Wait).await;
     story.until_started(1).await;
-    let soon = Duration::from_millis(50);
+    let soon = Duration::from_millis(500);
     let later = story.client.enqueue(act(2, Does::Succeed)).delay(soon).await.unwrap();
     // Something to settle tells the worker, which is full again at once.
     story.enqueue(3, Does::Wait).await;

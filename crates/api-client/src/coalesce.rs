@@ -112,12 +112,16 @@ impl<H: Haul> Shared<H> {
 
     /// What the next call takes, with its number; `None` once nothing is left.
     fn next_batch(&self) -> Option<(Vec<Request<H>>, u64)> {
+        // The time that is left to a call is that of its oldest: who came much later is left to the next.
+        let much_later = self.haul.deadline() / 4;
         let mut state = self.state();
-        let (mut items, mut bytes, mut requests) = (0, 0, 0);
+        let (mut items, mut bytes, mut requests, mut since) = (0, 0, 0, None);
         for request in &state.pending {
             items += request.items.len();
             bytes += request.items.iter().map(H::size).sum::<usize>();
-            if requests > 0 && (items > H::MOST_ITEMS || bytes > H::MOST_BYTES) {
+            let first = *since.get_or_insert(request.came);
+            let is_late = request.came.duration_since(first) > much_later;
+            if requests > 0 && (items > H::MOST_ITEMS || bytes > H::MOST_BYTES || is_late) {
                 break;
             }
             requests += 1;

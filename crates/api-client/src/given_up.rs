@@ -84,3 +84,41 @@ async fn who_has_waited_for_a_deadline_behind_a_call_that_is_not_answered_is_tol
     assert!(answers.0.is_err() && answers.1.is_err() && answers.2.is_err());
     assert_eq!(calls.haul().calls.load(Ordering::SeqCst), 1);
 }
+
+/// Takes its time for a call, and remembers how much was left for each.
+#[derive(Default)]
+struct Slow {
+    left: std::sync::Mutex<Vec<Duration>>,
+}
+
+impl Haul for Slow {
+    type Item = u8;
+    type Outcome = ();
+    const MOST_ITEMS: usize = 1;
+    const MOST_BYTES: usize = 1;
+
+    fn size(_: &u8) -> usize {
+        1
+    }
+
+    fn deadline(&self) -> Duration {
+        Duration::from_secs(15)
+    }
+
+    async fn send(&self, _: Vec<&u8>, _: u64, left: Duration) -> Result<Vec<()>, Error> {
+        self.left.lock().unwrap().push(left);
+        tokio::time::sleep(Duration::from_millis(30)).await;
+        Ok(vec![()])
+    }
+}
+
+#[tokio::test]
+async fn a_call_has_the_time_that_is_left_to_who_waited_for_others_to_be_made() {
+    let calls = Coalescer::new(Slow::default());
+
+    let (first, second) = tokio::join!(calls.submit(vec![1]), calls.submit(vec![2]));
+
+    assert!(first.is_ok() && second.is_ok());
+    let left = calls.haul().left.lock().unwrap();
+    assert!(left[0] > left[1] + Duration::from_millis(20), "{left:?}");
+}

@@ -12,7 +12,7 @@ use ergate_shared::{
 };
 use tokio::sync::Mutex;
 
-use crate::{Client, Enqueue, Error, OnConflict, coalesce::until_answered};
+use crate::{Client, Enqueue, Error, OnConflict, coalesce::until_answered, link::DEADLINE};
 
 /// How long what was read of the registry is taken for granted by those who start runs by hand. A function that is not in it
 /// is looked for anew.
@@ -27,26 +27,23 @@ pub(crate) struct KnownFunctions {
 type Functions = Arc<BTreeMap<FunctionName, FunctionSpec>>;
 
 impl KnownFunctions {
-    /// What is declared of a function, within the client's deadline.
+    /// What is declared of a function; one caller reads for all that come meanwhile. Who waits for that waits no longer than for Redis.
     async fn get(&self, client: &Client, name: &FunctionName) -> Result<Option<FunctionSpec>, Error> {
-        let after = client.deadline();
-        tokio::time::timeout(after, self.read(client, name)).await.unwrap_or_else(|_| {
+        let (deadline, since) = (client.deadline(), Instant::now());
+        let after = deadline.max(DEADLINE);
+        let Ok(mut read) = tokio::time::timeout(after, self.read.lock()).await else {
             let what = "the registry of functions";
-            Err(Error::TimedOut { address: client.redis().address(), what, after })
-        })
-    }
-
-    /// One caller reads for all that come meanwhile.
-    async fn read(&self, client: &Client, name: &FunctionName) -> Result<Option<FunctionSpec>, Error> {
-        let mut read = self.read.lock().await;
+            return Err(Error::TimedOut { address: client.redis().address(), what, after });
+        };
         if let Some((at, known)) = &*read
             && at.elapsed() < KNOWN_FOR
             && let Some(spec) = newest(known, name)
         {
             return Ok(Some(spec.clone()));
         }
-        let known: Functions =
-            Arc::new(until_answered(client.deadline(), name, || client.functions()).await?);
+        let known: Functions = Arc::new(
+            until_answered(deadline.saturating_sub(since.elapsed()), name, || client.functions()).await?,
+        );
         let spec = newest(&known, name).cloned();
         *read = Some((Instant::now(), known));
         Ok(spec)

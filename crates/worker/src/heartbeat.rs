@@ -41,14 +41,18 @@ pub(crate) struct Heart {
 /// Starts the thread; it ends when the returned handle is dropped.
 pub(crate) fn start(heart: Heart) -> std::io::Result<Running> {
     let (stop, mut stopped) = watch::channel(false);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let thread = std::thread::Builder::new().name("ergate-heartbeat".to_owned()).spawn(move || {
-        runtime.block_on(async {
-            tokio::select! {
-                () = heart.run() => {}
-                _ = stopped.changed() => {}
-            }
-        });
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        match runtime {
+            Ok(runtime) => runtime.block_on(async {
+                tokio::select! {
+                    () = heart.run() => {}
+                    _ = stopped.changed() => {}
+                }
+            }),
+            // The worker hears of it, as nobody tells it orders any more, and stops.
+            Err(error) => tracing::error!(%error, "heartbeats have no runtime"),
+        }
     })?;
     Ok(Running { stop, thread: Some(thread) })
 }

@@ -81,6 +81,8 @@ pub(crate) struct QueueLoop {
     next_at: Option<Instant>,
     /// When what fell due was last passed on to others.
     passed_on: Option<Instant>,
+    /// Whether the pool of shared slots had none when one was wanted.
+    starved: bool,
     /// Whether the reply of a call may have been lost.
     uncertain: bool,
     pause: Pause,
@@ -134,6 +136,7 @@ impl QueueLoop {
             interrupted: false,
             next_at: None,
             passed_on: None,
+            starved: false,
             uncertain: false,
             pause: Pause::first(),
             not_before: None,
@@ -177,7 +180,7 @@ impl QueueLoop {
         self.not_before = None;
         if self.seat.worker().is_none() {
             if self.quiet && self.unsettled.is_empty() {
-                self.next_at = None;
+                (self.next_at, self.uncertain) = (None, false);
                 return;
             }
             if !self.join().await {
@@ -198,8 +201,9 @@ impl QueueLoop {
                 Some((pool, place)) => pool.take(*place, free),
                 None => free,
             };
-            // Without a slot from the pool it is woken when one is given back.
-            self.hint &= ask > 0 || free == 0;
+            // Without a slot from the pool it is woken when one is given back; whatever comes until then is for others.
+            self.starved = ask == 0 && free > 0;
+            self.hint &= !self.starved;
             if ask > 0 || !self.unsettled.is_empty() {
                 let leased = self.turn(ask).await;
                 if let Some((pool, place)) = &self.pool {
@@ -209,7 +213,7 @@ impl QueueLoop {
                 self.pass_on().await;
             }
         }
-        let idle = !self.quiet && !self.hint && self.free_slots() > 0;
+        let idle = !self.quiet && !self.hint && !self.starved && self.free_slots() > 0;
         if self.bed.set_idle(idle)
             && let Some(worker) = self.seat.worker()
         {
@@ -226,6 +230,8 @@ impl QueueLoop {
             None => {
                 self.passed_on = Some(Instant::now());
                 self.turn(0).await;
+                // What is due still is a key that opens: who was woken looks at it.
+                self.next_at = self.next_at.filter(|at| Instant::now() < *at);
             }
         }
     }

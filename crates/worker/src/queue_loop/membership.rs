@@ -37,6 +37,8 @@ impl QueueLoop {
     }
 
     pub(super) async fn leave(&mut self) {
+        // Its waiter may hear the call that is meant for others: it passes that on.
+        self.bed.set_idle(false);
         let Some(worker) = self.seat.worker() else { return };
         let call = script::WORKER_LEAVE.on(&self.seat.keys).arg(worker.as_str());
         match self.client.redis().run::<(String, u64)>(&call).await {

@@ -25,7 +25,7 @@ impl Problem {
 
 impl From<ergate::Error> for Problem {
     fn from(error: ergate::Error) -> Self {
-        if error.is_connection() || error.is_out_of_memory() {
+        if error.is_temporary() {
             tracing::warn!(%error, "no export can be taken or looked at now");
             let sentence = "exports cannot be reached at the moment; try again".to_owned();
             return Self { status: StatusCode::SERVICE_UNAVAILABLE, sentence };
