@@ -374,13 +374,16 @@ async fn recent_events_are_kept_up_to_their_bytes() {
 
     for number in 0..5 {
         let call = script::EVENT_ROUTE.on_name(&keys).arg("").number(1000).number(3_600_000).number(1000);
-        let call = call.number(100).number(0).arg(format!("e{number}")).arg("0").arg(&record);
+        let call = call.number(100).number(1).arg("user");
+        let call = call.arg(format!("e{number}")).arg("0").arg(&record).arg("term");
         let _: (u64, String, redis::Value) = story.client.redis().run(&call).await.unwrap();
     }
 
     let list = redis::cmd("ZRANGE").arg(&keys.recent).arg(0).arg(-1).to_owned();
     let kept: Vec<String> = story.client.redis().command("ZRANGE", &list).await.unwrap();
-    assert_eq!(kept, ["e2", "e3", "e4"]);
+    let count = redis::cmd("ZCARD").arg(&keys.seen).to_owned();
+    let indexed: usize = story.client.redis().command("ZCARD", &count).await.unwrap();
+    assert_eq!((kept, indexed), (vec!["e2".to_owned(), "e3".to_owned(), "e4".to_owned()], 3));
 }
 
 #[tokio::test]

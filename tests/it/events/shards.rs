@@ -151,3 +151,45 @@ async fn an_acknowledgement_that_comes_when_its_event_is_gone_keeps_nothing_of_i
     assert!(shard.started().await.is_empty());
     story.all_adds_up().await;
 }
+
+#[tokio::test]
+async fn an_event_of_the_future_is_announced_if_it_is_the_first_to_come() {
+    let story = Story::begin().await;
+    let id = EventId::new("e-0").unwrap();
+    let stream = ShardKeys::new(story.client.namespace(), id.shard()).stream;
+    let now = story.client.redis().now_ms() as i64;
+    let mut lengths = Vec::new();
+    let same_shard =
+        (0..100).map(|n| format!("e-{n}")).filter(|n| EventId::new(n).unwrap().shard() == id.shard());
+
+    for (own_id, hours) in same_shard.zip([2, 3, 1]) {
+        let at = jiff::Timestamp::from_millisecond(now + hours * 3_600_000).unwrap();
+        story.client.send(Verified { user: 7 }).id(own_id).ts(at).await.unwrap();
+        lengths.push(story.redis.ask::<u64>(&["XLEN", &stream]).await);
+    }
+
+    assert_eq!(lengths, [1, 1, 2], "the second comes after the first");
+}
+
+#[tokio::test]
+async fn an_own_id_is_forgotten_once_its_event_is_gone_and_its_time_over() {
+    let story = Story::begin().await;
+    let event = story.client.send(Verified { user: 7 }).id("user-7").await.unwrap().id;
+    let keys = ShardKeys::new(story.client.namespace(), event.shard());
+    let own = async || story.redis.ask::<BTreeMap<String, String>>(&["HGETALL", &keys.own]).await;
+    let key = own().await["user-7"].clone();
+    let shard = Shard { story: &story, keys: keys.clone(), event: EventId::new(key).unwrap() };
+    shard.tend("router", LEASE_MS, "").await;
+    shard.read("router").await;
+    shard.finish(&shard.place().await, "first", 0).await;
+    let kept = own().await.len();
+
+    let day_later = story.client.redis().now_ms() + 25 * 3_600_000;
+    let call = script::EVENT_TEND.on_shard(&keys).number(day_later).arg("router").arg("router");
+    let call = [LEASE_MS, 100, 100, 100, LONG_MS, LONG_MS]
+        .into_iter()
+        .fold(call, |call, number| call.number(number));
+    let _: Tended = story.client.redis().run(&call.arg("")).await.unwrap();
+
+    assert_eq!((kept, own().await.len()), (1, 0));
+}
