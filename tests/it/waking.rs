@@ -19,6 +19,31 @@ async fn somebody_is_woken(queue: &ByHand) -> bool {
 }
 
 #[tokio::test]
+async fn for_the_first_job_that_is_ready_and_the_first_that_falls_due_and_not_for_those_behind_them() {
+    let story = Story::begin().await;
+    let mut queue = story.by_hand();
+    let mut woken = Vec::new();
+    for entry in [
+        Entry::new("ready"),
+        Entry::new("behind it"),
+        Entry::new("due").delay(2000),
+        Entry::new("due later").delay(3000),
+        Entry::new("due sooner").delay(1000),
+    ] {
+        nobody_is_woken(&queue).await;
+        queue.enqueue(entry).await;
+        woken.push(somebody_is_woken(&queue).await);
+    }
+    for when in ["+5000", "+500"] {
+        nobody_is_woken(&queue).await;
+        queue.reschedule("due later", when).await;
+        woken.push(somebody_is_woken(&queue).await);
+    }
+
+    assert_eq!(woken, [true, false, true, false, true, false, true]);
+}
+
+#[tokio::test]
 async fn for_what_falls_due_when_the_worker_that_knows_of_it_has_no_slot() {
     let story = Story::begin().await;
     let worker = story.worker(1);
