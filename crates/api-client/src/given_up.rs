@@ -1,7 +1,10 @@
 //! Shared calls that are given up: their code panics, or they are not answered. Beside `coalesce.rs`, as that file is compiled with other locks too (`tests/interleave`).
 
 use std::{
-    sync::atomic::{AtomicBool, AtomicU64, Ordering},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -10,13 +13,17 @@ use crate::{
     coalesce::{Coalescer, Haul},
 };
 
-/// Panics at its first call.
-#[derive(Default)]
-struct Fragile {
-    broke: AtomicBool,
+/// Makes each call, of one item, as it is told to.
+struct Call<S> {
+    deadline: Duration,
+    send: S,
 }
 
-impl Haul for Fragile {
+impl<S, F> Haul for Call<S>
+where
+    S: Fn(u8, Duration) -> F + Send + Sync + 'static,
+    F: Future<Output = Result<u8, Error>> + Send,
+{
     type Item = u8;
     type Outcome = u8;
     const MOST_ITEMS: usize = 1;
@@ -27,19 +34,26 @@ impl Haul for Fragile {
     }
 
     fn deadline(&self) -> Duration {
-        Duration::from_secs(15)
+        self.deadline
     }
 
-    async fn send(&self, items: Vec<&u8>, _: u64, _: Duration) -> Result<Vec<u8>, Error> {
-        tokio::task::yield_now().await;
-        assert!(self.broke.swap(true, Ordering::SeqCst), "it breaks");
-        Ok(items.into_iter().copied().collect())
+    async fn send(&self, items: Vec<&u8>, _: u64, left: Duration) -> Result<Vec<u8>, Error> {
+        Ok(vec![(self.send)(*items[0], left).await?])
     }
 }
 
 #[tokio::test]
 async fn who_waits_for_a_call_that_panics_is_told_and_the_next_call_is_made() {
-    let calls = Coalescer::new(Fragile::default());
+    let broke = Arc::new(AtomicBool::new(false));
+    let send = move |item, _| {
+        let broke = Arc::clone(&broke);
+        async move {
+            tokio::task::yield_now().await;
+            assert!(broke.swap(true, Ordering::SeqCst), "it breaks");
+            Ok(item)
+        }
+    };
+    let calls = Coalescer::new(Call { deadline: Duration::from_secs(15), send });
 
     let (first, behind_it) = tokio::join!(calls.submit(vec![1]), calls.submit(vec![2]));
     let next = calls.submit(vec![3]).await;
@@ -48,77 +62,42 @@ async fn who_waits_for_a_call_that_panics_is_told_and_the_next_call_is_made() {
     assert_eq!(next.unwrap(), [3]);
 }
 
-/// Is never answered, and nothing is worth a second try.
-#[derive(Default)]
-struct Silent {
-    calls: AtomicU64,
-}
-
-impl Haul for Silent {
-    type Item = u8;
-    type Outcome = u8;
-    const MOST_ITEMS: usize = 1;
-    const MOST_BYTES: usize = 1;
-
-    fn size(_: &u8) -> usize {
-        1
-    }
-
-    fn deadline(&self) -> Duration {
-        Duration::ZERO
-    }
-
-    async fn send(&self, _: Vec<&u8>, _: u64, after: Duration) -> Result<Vec<u8>, Error> {
-        tokio::task::yield_now().await;
-        self.calls.fetch_add(1, Ordering::SeqCst);
-        Err(Error::TimedOut { address: "nowhere".to_owned(), what: "a call", after })
-    }
-}
-
 #[tokio::test]
 async fn who_has_waited_for_a_deadline_behind_a_call_that_is_not_answered_is_told_with_it() {
-    let calls = Coalescer::new(Silent::default());
+    let made = Arc::new(AtomicU64::new(0));
+    let count = Arc::clone(&made);
+    let send = move |_, after| {
+        count.fetch_add(1, Ordering::SeqCst);
+        async move {
+            tokio::task::yield_now().await;
+            Err(Error::TimedOut { address: "nowhere".to_owned(), what: "a call", after })
+        }
+    };
+    // Nothing is worth a second try.
+    let calls = Coalescer::new(Call { deadline: Duration::ZERO, send });
 
     let answers = tokio::join!(calls.submit(vec![1]), calls.submit(vec![2]), calls.submit(vec![3]));
 
     assert!(answers.0.is_err() && answers.1.is_err() && answers.2.is_err());
-    assert_eq!(calls.haul().calls.load(Ordering::SeqCst), 1);
-}
-
-/// Takes its time for a call, and remembers how much was left for each.
-#[derive(Default)]
-struct Slow {
-    left: std::sync::Mutex<Vec<Duration>>,
-}
-
-impl Haul for Slow {
-    type Item = u8;
-    type Outcome = ();
-    const MOST_ITEMS: usize = 1;
-    const MOST_BYTES: usize = 1;
-
-    fn size(_: &u8) -> usize {
-        1
-    }
-
-    fn deadline(&self) -> Duration {
-        Duration::from_secs(15)
-    }
-
-    async fn send(&self, _: Vec<&u8>, _: u64, left: Duration) -> Result<Vec<()>, Error> {
-        self.left.lock().unwrap().push(left);
-        tokio::time::sleep(Duration::from_millis(30)).await;
-        Ok(vec![()])
-    }
+    assert_eq!(made.load(Ordering::SeqCst), 1);
 }
 
 #[tokio::test]
 async fn a_call_has_the_time_that_is_left_to_who_waited_for_others_to_be_made() {
-    let calls = Coalescer::new(Slow::default());
+    let left = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&left);
+    let send = move |item, left| {
+        seen.lock().unwrap().push(left);
+        async move {
+            tokio::time::sleep(Duration::from_millis(30)).await;
+            Ok(item)
+        }
+    };
+    let calls = Coalescer::new(Call { deadline: Duration::from_secs(15), send });
 
     let (first, second) = tokio::join!(calls.submit(vec![1]), calls.submit(vec![2]));
 
     assert!(first.is_ok() && second.is_ok());
-    let left = calls.haul().left.lock().unwrap();
+    let left = left.lock().unwrap();
     assert!(left[0] > left[1] + Duration::from_millis(20), "{left:?}");
 }

@@ -25,15 +25,21 @@ impl<'a> Shard<'a> {
     }
 
     async fn tend(&self, router: &str, lease_ms: u64, again: &str) -> Tended {
-        self.tend_and_forget(router, lease_ms, again, LONG_MS).await
+        self.tend_at("", router, lease_ms, again, LONG_MS).await
     }
 
-    /// The same, where a router that was silent for longer than `silence_ms` is forgotten.
-    async fn tend_and_forget(&self, router: &str, lease_ms: u64, again: &str, silence_ms: u64) -> Tended {
-        let call = script::EVENT_TEND.on_shard(&self.keys).arg("").arg("router").arg(router);
+    /// The same at the time `now`, where a router that was silent for longer than `silence_ms` is forgotten.
+    async fn tend_at(&self, now: &str, router: &str, lease_ms: u64, again: &str, silence_ms: u64) -> Tended {
+        let call = script::EVENT_TEND.on_shard(&self.keys).arg(now).arg("router").arg(router);
         let numbers = [lease_ms, 100, 100, 100, LONG_MS, silence_ms];
         let call = numbers.into_iter().fold(call, |call, number| call.number(number));
         self.story.client.redis().run(&call.arg(again)).await.unwrap()
+    }
+
+    /// A router that tends the shard and takes the event in hand.
+    async fn take(&self, router: &str) {
+        self.tend(router, LEASE_MS, "").await;
+        self.read(router).await;
     }
 
     async fn read(&self, router: &str) {
@@ -90,8 +96,7 @@ async fn what_a_router_has_had_ten_times_again_is_left_to_all_of_them() {
     let story = Story::begin().await;
     let shard = Shard::begin(&story).await;
     let taken = async |router, lease_ms, again| shard.tend(router, lease_ms, again).await.2.len();
-    taken("first", LEASE_MS, "").await;
-    shard.read("first").await;
+    shard.take("first").await;
 
     for _ in 0..10 {
         assert_eq!(taken("first", LEASE_MS, "1").await, 1);
@@ -114,7 +119,7 @@ async fn a_router_that_was_silent_for_long_is_forgotten_unless_it_has_events_in_
 
     // At once would be too long, were it not for the milliseconds that Redis counts in.
     until("the silent router is forgotten", async || {
-        shard.tend_and_forget("alive", LEASE_MS, "", 0).await;
+        shard.tend_at("", "alive", LEASE_MS, "", 0).await;
         !shard.routers().await.contains("gone")
     })
     .await;
@@ -127,8 +132,7 @@ async fn a_router_that_was_silent_for_long_is_forgotten_unless_it_has_events_in_
 async fn an_acknowledgement_that_comes_late_leaves_what_was_kept_as_it_was() {
     let story = Story::begin().await;
     let shard = Shard::begin(&story).await;
-    shard.tend("router", LEASE_MS, "").await;
-    shard.read("router").await;
+    shard.take("router").await;
     let place = shard.place().await;
 
     let codes = [shard.finish(&place, "first", 100).await, shard.finish(&place, "late", 100).await];
@@ -141,8 +145,7 @@ async fn an_acknowledgement_that_comes_late_leaves_what_was_kept_as_it_was() {
 async fn an_acknowledgement_that_comes_when_its_event_is_gone_keeps_nothing_of_it() {
     let story = Story::begin().await;
     let shard = Shard::begin(&story).await;
-    shard.tend("router", LEASE_MS, "").await;
-    shard.read("router").await;
+    shard.take("router").await;
     let place = shard.place().await;
 
     let codes = [shard.finish(&place, "first", 0).await, shard.finish(&place, "late", 0).await];
@@ -179,17 +182,12 @@ async fn an_own_id_is_forgotten_once_its_event_is_gone_and_its_time_over() {
     let own = async || story.redis.ask::<BTreeMap<String, String>>(&["HGETALL", &keys.own]).await;
     let key = own().await["user-7"].clone();
     let shard = Shard { story: &story, keys: keys.clone(), event: EventId::new(key).unwrap() };
-    shard.tend("router", LEASE_MS, "").await;
-    shard.read("router").await;
+    shard.take("router").await;
     shard.finish(&shard.place().await, "first", 0).await;
     let kept = own().await.len();
 
     let day_later = story.client.redis().now_ms() + 25 * 3_600_000;
-    let call = script::EVENT_TEND.on_shard(&keys).number(day_later).arg("router").arg("router");
-    let call = [LEASE_MS, 100, 100, 100, LONG_MS, LONG_MS]
-        .into_iter()
-        .fold(call, |call, number| call.number(number));
-    let _: Tended = story.client.redis().run(&call.arg("")).await.unwrap();
+    shard.tend_at(&day_later.to_string(), "router", LEASE_MS, "", LONG_MS).await;
 
     assert_eq!((kept, own().await.len()), (1, 0));
 }
