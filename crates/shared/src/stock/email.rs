@@ -9,7 +9,8 @@ use crate::Job;
 
 /// One mail message, sent through the worker's mail server, or kept as a file when it has none.
 ///
-/// The message id is made of the job's id, so that a mail sent twice after a crash is one mail to the reader's server.
+/// The message id is made of the job's id and queue. A mail that is sent twice, after a crash, has the same message id, by which
+/// the reader's server may drop the second.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SendEmail {

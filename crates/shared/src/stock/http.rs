@@ -21,8 +21,15 @@ pub enum HttpMethod {
     Head,
 }
 
-/// An HTTP call. 2xx completes the job with `{"status", "body"}`; 429 and 503 are retried after what `Retry-After` says,
-/// other 5xx and connection errors after the back-off; other answers are final and dead-letter it.
+/// An HTTP call that is tried until it is answered.
+///
+/// | answer | the job |
+/// |---|---|
+/// | 2xx | completes with `{"status", "body"}` |
+/// | 429 or 503 with `Retry-After` | is tried again after that time, at most a day |
+/// | 408, 425, 429, 5xx, no answer, no connection | is tried again after the back-off |
+/// | 307, 308, and 301, 302, 303 of `GET` and `HEAD` | goes on at the new address, five times at most |
+/// | any other | is a dead letter |
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HttpRequest {
@@ -37,7 +44,8 @@ pub struct HttpRequest {
     /// What to send: a JSON string is sent as it is, any other JSON as JSON with that content type; default nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub body: Option<serde_json::Value>,
-    /// How long to wait for the whole answer, in milliseconds; default 30,000.
+    /// How long to wait for the whole answer, redirects included, in milliseconds, from 1; default 30,000. The job's own
+    /// time-out of 5 minutes ends it in any case: `Client::http_request` raises that where this asks for more, other producers must.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout_ms: Option<u64>,
 }

@@ -3,18 +3,20 @@
 //! Its message id is made of the job's id, so a mail that was sent twice, because a worker died between sending and saying
 //! so, is one mail to servers and readers.
 
+mod connections;
 mod folder;
 mod message;
 mod smtp;
+mod tls;
 
 use std::{fmt, path::PathBuf, str::FromStr, sync::Arc};
 
 use ergate_shared::stock::SendEmail;
 use serde::Serialize;
 
+use connections::Connections;
 use message::{Identity, compose};
 pub use smtp::SmtpServer;
-use smtp::Transport;
 
 use crate::{Context, Failure, Result, State};
 
@@ -62,7 +64,7 @@ pub struct Mailer {
 
 #[derive(Debug)]
 struct Inner {
-    smtp: Option<Transport>,
+    smtp: Option<Connections>,
     from: Option<Mailbox>,
     folder: PathBuf,
 }
@@ -82,7 +84,7 @@ pub struct Sent {
 impl Mailer {
     /// A mailer with these rules; it connects, or makes its folder, with the first mail.
     pub fn new(rules: &MailRules) -> Self {
-        let smtp = rules.smtp.as_ref().map(SmtpServer::transport);
+        let smtp = rules.smtp.as_ref().map(SmtpServer::connections);
         Self { inner: Arc::new(Inner { smtp, from: rules.from.clone(), folder: rules.folder.clone() }) }
     }
 
@@ -101,7 +103,7 @@ impl Mailer {
         match &self.inner.smtp {
             Some(smtp) => Ok(Sent { message_id, server: Some(smtp.send(message).await?), file: None }),
             None => {
-                let file = folder::keep(&self.inner.folder, identity.job, message.formatted()).await?;
+                let file = folder::keep(&self.inner.folder, identity, message.formatted()).await?;
                 Ok(Sent { message_id, server: None, file: Some(file.display().to_string()) })
             }
         }

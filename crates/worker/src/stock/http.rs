@@ -104,6 +104,9 @@ impl HttpClient {
     }
 
     async fn perform(&self, job: HttpRequest, id: &JobId, attempt: u32) -> Result<Answer> {
+        if job.timeout_ms == Some(0) {
+            return Err(Failure::fatal("timeout_ms is 0, which leaves no time for an answer"));
+        }
         let timeout = job.timeout_ms.map_or(TIMEOUT, Duration::from_millis);
         let exchange = Exchange::new(job, id, attempt)?;
         let method = exchange.method().clone();

@@ -8,12 +8,12 @@ use std::{
 
 use uuid::Uuid;
 
-use super::message::plain;
+use super::message::Identity;
 use crate::{Result, Verdict};
 
-/// Keeps a message as `<job id>.eml`: whole or not at all, and once however often it is sent.
-pub(super) async fn keep(folder: &Path, job: &str, message: Vec<u8>) -> Result<PathBuf> {
-    let file = folder.join(format!("{}.eml", plain(job)));
+/// Keeps a message as `<job id>.<queue>.eml`: whole or not at all, and once however often it is sent.
+pub(super) async fn keep(folder: &Path, identity: Identity<'_>, message: Vec<u8>) -> Result<PathBuf> {
+    let file = folder.join(format!("{}.eml", identity.plain()));
     let what = format!("mail cannot be kept as {}", file.display());
     let (folder, kept) = (folder.to_owned(), file.clone());
     tokio::task::spawn_blocking(move || write(&folder, &file, &message)).await?.context(what)?;

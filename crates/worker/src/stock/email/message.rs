@@ -22,12 +22,17 @@ impl Identity<'_> {
     /// The same at every attempt; in the domain of the sender, as the id's form asks for one.
     fn message_id(self, from: &Mailbox) -> String {
         let domain = Some(from.0.email.domain()).filter(|domain| domain.is_ascii()).unwrap_or("localhost");
-        format!("<{}.{}@{domain}>", plain(self.job), plain(self.queue))
+        format!("<{}@{domain}>", self.plain())
+    }
+
+    /// For file names and message ids.
+    pub(super) fn plain(self) -> String {
+        format!("{}.{}", plain(self.job), plain(self.queue))
     }
 }
 
-/// Letters, digits, `-` and `_` as they are, any other byte as `=2F`: fit for file names and message ids.
-pub(super) fn plain(text: &str) -> String {
+/// Letters, digits, `-` and `_` as they are, any other byte as `=2F`.
+fn plain(text: &str) -> String {
     let mut plain = String::new();
     for byte in text.bytes() {
         match byte {

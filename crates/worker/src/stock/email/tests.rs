@@ -52,14 +52,14 @@ impl Drop for Folder {
 }
 
 #[tokio::test]
-async fn without_a_server_a_mail_is_a_file_named_after_its_job() {
+async fn without_a_server_a_mail_is_a_file_named_after_its_job_and_queue() {
     let folder = Folder::new();
 
     let sent = folder.mailer().send(welcome(), JOB).await.unwrap();
 
-    assert_eq!(folder.files(), ["01JD0000000000000000000007.eml"]);
-    assert_eq!(sent.file, Some(folder.0.join("01JD0000000000000000000007.eml").display().to_string()));
-    let text = folder.text("01JD0000000000000000000007.eml");
+    assert_eq!(folder.files(), ["01JD0000000000000000000007.email.eml"]);
+    assert_eq!(sent.file, Some(folder.0.join("01JD0000000000000000000007.email.eml").display().to_string()));
+    let text = folder.text("01JD0000000000000000000007.email.eml");
     for line in [
         "From: shop@example.org",
         "To: Ada <ada@example.com>",
@@ -89,7 +89,7 @@ async fn an_id_of_the_callers_own_cannot_lead_out_of_the_folder() {
 
     let sent = folder.mailer().send(welcome(), job).await.unwrap();
 
-    assert_eq!(folder.files(), ["=2E=2E=2F=2E=2E=2Fetc=2F=C3=A9vil.eml"]);
+    assert_eq!(folder.files(), ["=2E=2E=2F=2E=2E=2Fetc=2F=C3=A9vil.a=3Ab.eml"]);
     assert_eq!(sent.message_id, "<=2E=2E=2F=2E=2E=2Fetc=2F=C3=A9vil.a=3Ab@example.org>");
 }
 
@@ -146,7 +146,8 @@ async fn a_folder_that_cannot_be_written_is_tried_again_later() {
     assert!(failure.to_string().contains("mail cannot be kept as"), "{failure}");
 }
 
-/// A mail server: answers what it is told to at one point of the conversation, takes mail otherwise.
+/// A mail server: answers what it is told to at one point of the conversation, takes mail otherwise. If that point is the dot
+/// at the end of a mail, its first mail is never answered.
 struct Server {
     port: u16,
     heard: Arc<Mutex<Heard>>,
@@ -175,6 +176,17 @@ impl Server {
 
     fn lines(&self) -> Vec<String> {
         self.heard.lock().unwrap().lines.clone()
+    }
+
+    /// How many connections there were.
+    fn connections(&self) -> usize {
+        self.lines().iter().filter(|line| line.starts_with("EHLO")).count()
+    }
+
+    async fn has_mail(&self) {
+        while self.heard.lock().unwrap().mails.is_empty() {
+            tokio::task::yield_now().await;
+        }
     }
 
     fn mailer(&self, user: &str, from: Option<&str>) -> Mailer {
@@ -208,8 +220,16 @@ async fn converse(
                 while !mail.ends_with("\r\n.\r\n") {
                     stream.read_line(&mut mail).await?;
                 }
-                heard.lock().unwrap().mails.push(mail);
-                "250 2.0.0 queued as 42"
+                let mails = {
+                    let mut heard = heard.lock().unwrap();
+                    heard.mails.push(mail);
+                    heard.mails.len()
+                };
+                match at {
+                    "." if mails == 1 => std::future::pending().await,
+                    "." => answer,
+                    _ => "250 2.0.0 queued as 42",
+                }
             }
             "QUIT" => "221 bye",
             _ => "250 ok",
@@ -274,6 +294,45 @@ async fn a_server_that_is_not_there_is_tried_again() {
     let failure = mailer.send(welcome(), JOB).await.unwrap_err();
 
     assert_eq!(failure.course, Course::Retry);
+}
+
+#[tokio::test]
+async fn a_connection_takes_one_mail_after_the_other() {
+    let server = Server::start("nothing", "").await;
+    let mailer = server.mailer("", None);
+
+    for _ in 0..2 {
+        mailer.send(welcome(), JOB).await.unwrap();
+    }
+
+    assert_eq!(server.connections(), 1);
+}
+
+#[tokio::test]
+async fn a_connection_that_the_server_ends_between_two_mails_is_replaced() {
+    let server = Server::start("NOOP", "421 4.4.2 idle for too long").await;
+    let mailer = server.mailer("", None);
+
+    for _ in 0..2 {
+        mailer.send(welcome(), JOB).await.unwrap();
+    }
+
+    assert_eq!(server.connections(), 2);
+}
+
+#[tokio::test]
+async fn a_mail_that_is_given_up_half_way_leaves_no_answers_to_the_next() {
+    let server = Server::start(".", "554 5.7.1 spam").await;
+    let mailer = server.mailer("", None);
+    tokio::select! {
+        _ = mailer.send(welcome(), JOB) => unreachable!("it is not answered"),
+        () = server.has_mail() => {}
+    }
+
+    let failure = mailer.send(welcome(), JOB).await.unwrap_err();
+
+    assert_eq!(failure.course, Course::Fatal);
+    assert_eq!(server.connections(), 2);
 }
 
 #[tokio::test]

@@ -24,6 +24,8 @@ const MOST_REDIRECTS: usize = 5;
 const MOST_KEPT: usize = 64 * 1024;
 /// How much of an answer is told with a failure.
 const MOST_TOLD: usize = 500;
+/// How long that is waited for.
+const TELLING: Duration = Duration::from_secs(1);
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const ERGATE_ATTEMPT: HeaderName = HeaderName::from_static("ergate-attempt");
 const ERGATE_SIGNATURE: HeaderName = HeaderName::from_static(signature::HEADER);
@@ -199,7 +201,9 @@ impl Exchange {
         if let Some(location) = location(&response).filter(|_| status.is_redirection()) {
             told.push_str(&format!(" with the address {location:?}, which {} does not follow", self.method));
         }
-        let (body, _) = read(response, MOST_TOLD).await.unwrap_or_default();
+        // The status decides, though its body may not come.
+        let body = tokio::time::timeout(TELLING, read(response, MOST_TOLD)).await;
+        let (body, _) = body.ok().and_then(reqwest::Result::ok).unwrap_or_default();
         let body = text(&body);
         if !body.trim().is_empty() {
             told.push_str(&format!(": {}", body.trim()));
@@ -215,7 +219,9 @@ impl Exchange {
 async fn keep(response: Response) -> Result<Answer> {
     let status = response.status().as_u16();
     let (bytes, truncated) = read(response, MOST_KEPT).await.map_err(reqwest::Error::without_url)?;
-    let json = if truncated { None } else { serde_json::from_slice(&bytes).ok() };
+    // Kept as it came if it can be read again: raw JSON may hold half a character, or a number out of all bounds.
+    let readable = !truncated && serde_json::from_slice::<serde_json::Value>(&bytes).is_ok();
+    let json = readable.then(|| serde_json::from_slice(&bytes).ok()).flatten();
     Ok(Answer { status, body: json.map_or_else(|| Body::Text(text(&bytes)), Body::Json), truncated })
 }
 

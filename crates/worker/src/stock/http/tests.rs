@@ -102,6 +102,37 @@ async fn numbers_in_an_answer_stay_as_they_came() {
 }
 
 #[tokio::test]
+async fn an_answer_that_only_looks_like_json_is_text() {
+    let server = Server::answering(|_| r#"{"name":"Ada \ud83d"}"#).await;
+
+    assert_eq!(post(server.url("/")).await.unwrap()["body"], json!(r#"{"name":"Ada \ud83d"}"#));
+}
+
+#[tokio::test]
+async fn a_refusal_whose_body_never_comes_is_a_refusal() {
+    let server = Server::answering(|_| {
+        let never = futures_util::stream::pending::<std::io::Result<Bytes>>();
+        (axum::http::StatusCode::NOT_FOUND, axum::body::Body::from_stream(never))
+    })
+    .await;
+
+    let failure = post(server.url("/")).await.unwrap_err();
+
+    assert_eq!(failure.course, Course::Fatal);
+    assert!(failure.to_string().contains("404"), "{failure}");
+}
+
+#[tokio::test]
+async fn no_time_for_an_answer_is_refused() {
+    let job = HttpRequest { timeout_ms: Some(0), ..get("http://127.0.0.1:9/".to_owned()) };
+
+    let failure = perform(&client(HttpRules::default()), job).await.unwrap_err();
+
+    assert_eq!(failure.course, Course::Fatal);
+    assert!(failure.to_string().contains("timeout_ms is 0"), "{failure}");
+}
+
+#[tokio::test]
 async fn a_long_answer_is_cut_between_characters() {
     let server = Server::answering(|_| format!("x{}", "ä".repeat(64 * 1024))).await;
 
