@@ -102,6 +102,10 @@ async fn an_operator_can_quiet_and_stop_a_worker_from_afar() {
 
     story.client.order(&process.id, Order::Quiet).await.unwrap();
     until("it is quiet", async || story.client.workers().await.unwrap()[0].phase == "quiet").await;
+    until("it is ready as it is", async || worker.health.last_answer() == Some(Duration::ZERO)).await;
+    let heartbeat = "ergate_heartbeat_timestamp_seconds{";
+    until("nobody waits for heartbeats", async || !worker.metrics.render().unwrap().contains(heartbeat))
+        .await;
     let id = story.enqueue(1, Does::Succeed).await;
     story.client.order(&process.id, Order::Stop).await.unwrap();
     until("it has ended", async || worker.is_finished()).await;

@@ -146,7 +146,9 @@ impl Heart {
             return Ok(());
         }
         seat.lease.extended(worker, sent, self.lease);
-        self.metrics.heartbeat_at(&seat.queue);
+        if !seat.left.load(Ordering::Relaxed) {
+            self.metrics.heartbeat_at(&seat.queue);
+        }
         if told == 1 {
             seat.to_tell.notify_one();
         }

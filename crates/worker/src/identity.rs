@@ -66,6 +66,8 @@ pub(crate) struct Seat {
     pub(crate) last_turn: Mutex<Instant>,
     /// Whether the last turn was not.
     pub(crate) turn_fails: AtomicBool,
+    /// Whether the worker has left the queue in order, and asks nothing of Redis for it any more.
+    pub(crate) left: AtomicBool,
     pub(crate) lease: Lease,
 }
 
@@ -90,6 +92,7 @@ impl Seat {
             reap_at: Mutex::new(None),
             last_turn: Mutex::new(now),
             turn_fails: AtomicBool::new(false),
+            left: AtomicBool::new(false),
             lease: Lease::new(now),
         };
         (Arc::new(seat), receiver)

@@ -161,7 +161,7 @@ impl Metrics {
             schedule_lateness: histogram(
                 "ergate_schedule_lateness_seconds",
                 "From the time of a schedule, jitter included, to the start of its job.",
-                &["schedule"],
+                &[],
                 SECONDS,
             )?,
             in_queue: histogram(
@@ -258,8 +258,17 @@ impl Metrics {
     }
 
     pub(crate) fn ended(&self, queue: &QueueName, job: &str, ended: Ended, ran: Duration) {
-        self.inner.ended.with_label_values(&[queue.as_str(), job, ended.as_str()]).inc();
         self.inner.run.with_label_values(&[queue.as_str(), job]).observe(ran.as_secs_f64());
+        self.count_end(queue, job, ended);
+    }
+
+    /// A job that was leased and not started.
+    pub(crate) fn turned_away(&self, queue: &QueueName, ended: Ended) {
+        self.count_end(queue, "", ended);
+    }
+
+    fn count_end(&self, queue: &QueueName, job: &str, ended: Ended) {
+        self.inner.ended.with_label_values(&[queue.as_str(), job, ended.as_str()]).inc();
         if let Some(function) = queue.as_str().strip_prefix(QUEUE_PREFIX) {
             self.inner.functions.ended(function, ended);
         }
@@ -307,8 +316,9 @@ impl Metrics {
         }
     }
 
-    pub(crate) fn schedule_late(&self, schedule: &ScheduleName, late: Duration) {
-        self.inner.schedule_lateness.with_label_values(&[schedule.as_str()]).observe(late.as_secs_f64());
+    /// Of all schedules together: there may be one for each customer, and a histogram is two dozen series.
+    pub(crate) fn schedule_late(&self, late: Duration) {
+        self.inner.schedule_lateness.with_label_values::<&str>(&[]).observe(late.as_secs_f64());
     }
 
     pub(crate) fn data_replaced(&self) {
@@ -325,6 +335,12 @@ impl Metrics {
 
     pub(crate) fn heartbeat_at(&self, queue: &QueueName) {
         self.inner.heartbeat.with_label_values(&[queue.as_str()]).set(clock::unix_ms() as f64 / 1000.0);
+    }
+
+    /// Of a queue that was left there are no heartbeats to be missed.
+    pub(crate) fn left(&self, queue: &QueueName) {
+        // It has none if it was never joined.
+        let _ = self.inner.heartbeat.remove_label_values(&[queue.as_str()]);
     }
 
     pub(crate) fn connected(&self, connected: bool) {

@@ -55,7 +55,7 @@ pub struct DeadLetter {
     pub queue: QueueName,
     /// The job.
     pub id: JobId,
-    /// Its name.
+    /// Its name; empty if its record cannot be read.
     pub name: String,
     /// What ended it.
     pub failure: FailureRecord,
@@ -71,6 +71,8 @@ pub(crate) struct Settlement {
     pub(crate) action: Action,
     pub(crate) ended: Ended,
     pub(crate) context: Option<Context>,
+    /// The job's name if it never started, and so has no context.
+    pub(crate) unstarted: String,
     pub(crate) ran: Duration,
     /// Whether it has been sent before, without an answer.
     pub(crate) resent: bool,
@@ -78,8 +80,8 @@ pub(crate) struct Settlement {
 
 impl Settlement {
     /// For a job that was leased and never started.
-    pub(crate) fn unstarted(id: JobId, token: Arc<str>, action: Action, ended: Ended) -> Self {
-        Self { id, token, action, ended, context: None, ran: Duration::ZERO, resent: false }
+    pub(crate) fn unstarted(id: JobId, token: Arc<str>, name: String, action: Action, ended: Ended) -> Self {
+        Self { id, token, action, ended, context: None, unstarted: name, ran: Duration::ZERO, resent: false }
     }
 }
 
@@ -180,21 +182,16 @@ impl Action {
         }
     }
 
-    fn discard(failure: &FailureRecord) -> Self {
-        Self::Other {
-            kind: "discard",
-            delay: Duration::ZERO,
-            tries: None,
-            detail: failure.to_json(),
-            failure: None,
-        }
+    fn discard(failure: FailureRecord) -> Self {
+        let detail = failure.to_json();
+        Self::Other { kind: "discard", delay: Duration::ZERO, tries: None, detail, failure: Some(failure) }
     }
 
     /// What becomes of a job that is out of tries.
     pub(crate) fn exhausted(then: OnExhausted, tries: Tries, failure: FailureRecord) -> (Self, Ended) {
         match then {
             OnExhausted::DeadLetter => (Self::dead(tries, failure), Ended::Dead),
-            OnExhausted::Discard => (Self::discard(&failure), Ended::Discarded),
+            OnExhausted::Discard => (Self::discard(failure), Ended::Discarded),
             OnExhausted::RetryLater(delay) => {
                 (Self::retry(delay, Tries { failures: 0, ..tries }, failure), Ended::Retried)
             }

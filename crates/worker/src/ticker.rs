@@ -254,7 +254,7 @@ impl Ticker {
         for start in &plan.starts {
             let nominal = Timestamp::from_millisecond(start.nominal.cast_signed()).unwrap_or_default();
             let due = u64::try_from(kept.spec.due(name, nominal).as_millisecond()).unwrap_or(0);
-            self.metrics.schedule_late(name, Duration::from_millis(now.saturating_sub(due)));
+            self.metrics.schedule_late(Duration::from_millis(now.saturating_sub(due)));
             tracing::debug!(schedule = %name, time = %nominal, "schedule started its job");
         }
         if plan.missed > 0 {

@@ -65,7 +65,8 @@ async fn a_job_nobody_has_a_handler_for_is_a_dead_letter_after_a_grace() {
     assert_eq!(failure.kind, FailureKind::Unhandled);
     assert_eq!(failure.message, "no worker of queue story has a handler for job stranger");
     assert_eq!(view.tries, Tries { unhandled: 6, ..Tries::default() });
-    assert_eq!(story.trace.dead().len(), 1);
+    let told = story.trace.dead();
+    assert_eq!((told.len(), told[0].name.as_str()), (1, "stranger"));
     worker.stop().await;
     story.all_adds_up().await;
 }

@@ -22,7 +22,7 @@ use axum::{
 };
 use ergate_client::{Client, Queue, QueueStats};
 use ergate_shared::{JobState, QueueName, duration};
-use prometheus::{GaugeVec, IntGaugeVec, Opts, process_collector::ProcessCollector};
+use prometheus::{GaugeVec, IntGaugeVec, Opts};
 use tokio::{net::TcpListener, task::AbortHandle};
 
 use crate::{Health, Metrics};
@@ -117,7 +117,9 @@ async fn ready(State(page): State<Page>) -> impl IntoResponse {
 impl Page {
     /// Of a process whose worker has yet to start.
     pub(super) fn new(metrics: &Metrics, ready_within: Duration) -> prometheus::Result<Self> {
-        metrics.registry().register(Box::new(ProcessCollector::for_self()))?;
+        // It reads `/proc`.
+        #[cfg(target_os = "linux")]
+        metrics.registry().register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
         let gauges = Gauges::new(metrics)?;
         let metrics = metrics.clone();
         let (watched, read_at) = (Mutex::default(), tokio::sync::Mutex::default());

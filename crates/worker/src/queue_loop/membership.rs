@@ -1,6 +1,6 @@
 //! Entering a queue under a new identity, and leaving it.
 
-use std::time::Instant;
+use std::{sync::atomic::Ordering, time::Instant};
 
 use ergate_shared::{WorkerId, script};
 
@@ -39,6 +39,7 @@ impl QueueLoop {
     pub(super) async fn leave(&mut self) {
         // Its waiter may hear the call that is meant for others: it passes that on.
         self.bed.set_idle(false);
+        self.seat.left.store(true, Ordering::Relaxed);
         let Some(worker) = self.seat.worker() else { return };
         let call = script::WORKER_LEAVE.on(&self.seat.keys).arg(worker.as_str());
         match self.client.redis().run::<(String, u64)>(&call).await {
@@ -49,5 +50,6 @@ impl QueueLoop {
             Err(error) => tracing::warn!(queue = %self.seat.queue, %error, "worker left without saying so"),
         }
         self.seat.lease.lapsed(&worker);
+        self.metrics.left(&self.seat.queue);
     }
 }

@@ -17,28 +17,36 @@ impl QueueLoop {
                 tracing::warn!(queue = %self.seat.queue, job.id = %settlement.id, "outcome came too late and was dropped");
                 continue;
             }
-            let name = settlement.context.as_ref().map_or("", |context| context.inner.record.name.as_str());
-            self.metrics.ended(&self.seat.queue, name, settlement.ended, settlement.ran);
-            let Action::Other { failure: Some(failure), tries, .. } = settlement.action else { continue };
+            self.count(&settlement);
+            let Settlement { id, action, context, unstarted, ended, .. } = settlement;
+            let Action::Other { failure: Some(failure), tries, .. } = action else { continue };
+            let name =
+                context.as_ref().map_or(unstarted.as_str(), |context| context.inner.record.name.as_str());
             tracing::warn!(
-                queue = %self.seat.queue, job.id = %settlement.id, job.name = name, job.attempt = failure.attempt,
-                outcome = settlement.ended.as_str(), error = failure.message, causes = failure.chain.join(": "), "job failed"
+                queue = %self.seat.queue, job.id = %id, job.name = name, job.attempt = failure.attempt,
+                outcome = ended.as_str(), error = failure.message, causes = failure.chain.join(": "), "job failed"
             );
-            if settlement.ended == Ended::Dead
+            if ended == Ended::Dead
                 && let Some(hook) = &self.on_dead
             {
-                let dead = DeadLetter {
-                    queue: self.seat.queue.clone(),
-                    id: settlement.id,
-                    name: name.to_owned(),
-                    failure,
-                    tries: tries.unwrap_or_default(),
-                };
+                let (queue, name) = (self.seat.queue.clone(), name.to_owned());
+                let dead = DeadLetter { queue, id, name, failure, tries: tries.unwrap_or_default() };
                 // It is the user's code: a panic in it must not end the queue's loop.
                 if std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| hook(dead))).is_err() {
                     tracing::error!(queue = %self.seat.queue, "the hook for dead letters panicked");
                 }
             }
+        }
+    }
+
+    fn count(&self, settlement: &Settlement) {
+        let (queue, ended) = (&self.seat.queue, settlement.ended);
+        match &settlement.context {
+            Some(context) => {
+                self.metrics.ended(queue, context.inner.record.name.as_str(), ended, settlement.ran);
+            }
+            // Jobs of any names may come here: only those that have a handler are told apart.
+            None => self.metrics.turned_away(queue, ended),
         }
     }
 }

@@ -28,7 +28,9 @@ impl QueueLoop {
         let tries = job.tries.as_deref().map(Tries::parse).transpose().ok().flatten().unwrap_or_default();
         let record = match JobRecord::decode(&job.record) {
             Ok(record) => record,
-            Err(error) => return self.reject(id, token, tries, FailureKind::Decode, error.to_string()),
+            Err(error) => {
+                return self.reject(id, token, String::new(), tries, FailureKind::Decode, error.to_string());
+            }
         };
         let Some(route) = self.routes.get(record.name.as_str()).map(Arc::clone) else {
             return self.unhandled(id, token, tries, &record);
@@ -88,21 +90,31 @@ impl QueueLoop {
             Some(seconds) => {
                 tracing::warn!(queue = %self.seat.queue, job.id = %id, job.name = %record.name, "no handler here; another worker may have one");
                 let action = Action::unhandled(Duration::from_secs(*seconds), tries);
-                self.unsettled.push(Settlement::unstarted(id, token, action, Ended::Unhandled));
+                let name = record.name.to_string();
+                self.unsettled.push(Settlement::unstarted(id, token, name, action, Ended::Unhandled));
             }
             None => {
                 let message =
                     format!("no worker of queue {} has a handler for job {}", self.seat.queue, record.name);
-                self.reject(id, token, tries, FailureKind::Unhandled, message);
+                self.reject(id, token, record.name.to_string(), tries, FailureKind::Unhandled, message);
             }
         }
     }
 
-    fn reject(&mut self, id: JobId, token: Arc<str>, tries: Tries, kind: FailureKind, message: String) {
+    fn reject(
+        &mut self,
+        id: JobId,
+        token: Arc<str>,
+        name: String,
+        tries: Tries,
+        kind: FailureKind,
+        message: String,
+    ) {
         let worker = WorkerId::of_token(&token).to_string();
         let at = self.client.redis().now_ms();
         let failure = FailureRecord { kind, message, chain: Vec::new(), attempt: 0, worker, at };
-        self.unsettled.push(Settlement::unstarted(id, token, Action::dead(tries, failure), Ended::Dead));
+        let action = Action::dead(tries, failure);
+        self.unsettled.push(Settlement::unstarted(id, token, name, action, Ended::Dead));
     }
 }
 

@@ -1,7 +1,7 @@
 //! What readiness checks may ask of a worker.
 
 use std::{
-    sync::{Arc, PoisonError},
+    sync::{Arc, PoisonError, atomic::Ordering},
     time::{Duration, Instant},
 };
 
@@ -23,10 +23,11 @@ impl Health {
     }
 
     /// The age of the last round trip that Redis answered, of the queue for which it is longest; `None` before the worker
-    /// runs and once it is stopping.
+    /// runs and once it is stopping. A queue that the worker was told to be quiet in, and has left, is not asked; zero if all are.
     pub fn last_answer(&self) -> Option<Duration> {
         let seats = self.seats.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
-        seats.as_ref()?.iter().map(|seat| now - seat.last_answer()).max()
+        let asked = seats.as_ref()?.iter().filter(|seat| !seat.left.load(Ordering::Relaxed));
+        Some(asked.map(|seat| now - seat.last_answer()).max().unwrap_or_default())
     }
 }
