@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use ergate::{
+    EventRecord,
     prelude::*,
     testing::{Outbox, TestRun},
 };
@@ -94,8 +95,7 @@ async fn a_step_is_tried_as_often_as_declared_before_the_run_fails() {
     assert!(run.failure().unwrap().is_fatal());
     let said = run.failure().unwrap().to_string();
     assert_eq!(said, "step check-activity failed at attempt 3: there is no database in a test");
-    let tries = run.took() - Duration::from_hours(96);
-    assert!((18..=22).contains(&tries.as_secs()), "two delays of 10 s with their jitter, not {tries:?}");
+    assert_eq!(run.took(), Duration::from_hours(96) + Duration::from_secs(20), "two delays, without jitter");
 }
 
 #[tokio::test]
@@ -299,4 +299,32 @@ async fn a_wait_is_ended_by_the_event_that_is_delivered_and_else_runs_out() {
     assert!(came.result::<bool>() && came.took().is_zero());
     assert!(!other.result::<bool>());
     assert_eq!(other.took(), Duration::from_hours(72));
+}
+
+#[tokio::test]
+#[should_panic(expected = "step verification has no body: end its wait with `deliver_to` or `expire`")]
+async fn a_wait_is_not_given_a_result_as_a_step_is() {
+    async fn verify(_: SignedUp, step: Step) -> Result<()> {
+        step.wait_for::<SignedUp>("verification").within(Duration::from_hours(72)).await?;
+        Ok(())
+    }
+
+    TestRun::of(Function::new("verify", verify), ()).event(ada()).step("verification", &true).finish().await;
+}
+
+#[tokio::test]
+async fn events_are_of_the_time_at_which_they_come() {
+    async fn times(event: EventRecord, step: Step) -> Result<Vec<u64>> {
+        step.sleep("a day", Duration::from_hours(24)).await;
+        let again = step.wait_for_named("again", SignedUp::NAME).await?.unwrap();
+        Ok(vec![event.ts, again.ts])
+    }
+    let begins: jiff::Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+    let day = 24 * 3_600_000;
+
+    let run = TestRun::of(Function::new("times", times), ()).event(ada()).beginning_at(begins);
+    let run = run.deliver(ada()).finish().await;
+
+    let begins = begins.as_millisecond() as u64;
+    assert_eq!(run.result::<Vec<u64>>(), [begins, begins + day]);
 }

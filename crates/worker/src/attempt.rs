@@ -57,6 +57,7 @@ pub(crate) async fn run(
         action,
         ended,
         ran: started.elapsed(),
+        unstarted: String::new(),
         context: Some(context),
         resent: false,
     }
@@ -154,6 +155,11 @@ fn judge(context: &Context, route: &Route, timeout: Duration, finish: Finish) ->
     settle_failure(context, route, tries, &failure)
 }
 
+/// What the jitter of a delay is drawn from: at least 0, below 1.
+pub(crate) fn chance() -> f64 {
+    (uuid::Uuid::new_v4().as_u128() % 10_000) as f64 / 10_000.0
+}
+
 fn settle_failure(context: &Context, route: &Route, tries: Tries, failure: &Failure) -> (Action, Ended) {
     let options = &context.inner.record.options;
     let failed = Tries { failures: tries.failures + 1, ..tries };
@@ -167,9 +173,8 @@ fn settle_failure(context: &Context, route: &Route, tries: Tries, failure: &Fail
         Course::Fatal => None,
         Course::RetryIn(delay) => Some(delay),
         Course::Retry => {
-            let chance = (uuid::Uuid::new_v4().as_u128() % 10_000) as f64 / 10_000.0;
             let backoff = options.backoff.as_ref().unwrap_or(&route.defaults.backoff);
-            Some(backoff.delay(failed.failures, chance))
+            Some(backoff.delay(failed.failures, chance()))
         }
     };
     let record = failure_record(context, failure);

@@ -5,7 +5,7 @@ use std::{
     collections::HashMap,
     fmt,
     sync::{Arc, atomic::AtomicBool},
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use ergate_client::Client;
@@ -15,11 +15,10 @@ use ergate_shared::{
     run::{Entry, Op, RecordedRun, RunState},
     schedule::TIMER,
 };
-use serde::{Serialize, de::DeserializeOwned};
-use serde_json::value::RawValue;
+use serde::Serialize;
 
 use crate::{
-    Context, Failure, Function,
+    Context, Function,
     context::{Inner, Stop},
     failure::Course,
     notes::Notes,
@@ -27,12 +26,14 @@ use crate::{
     run::{Instead, Recorder},
 };
 
+mod finished;
 mod replay;
 mod store;
 
+pub use finished::FinishedRun;
 pub use replay::{Divergence, Replay};
 
-use store::{Memory, Waits};
+use store::{Memory, NO_JITTER, Waits};
 
 /// When a test's clock begins, unless it says otherwise: 2030-01-01T00:00:00Z, in ms since the epoch.
 const BEGINS_AT: u64 = 1_893_456_000_000;
@@ -115,7 +116,8 @@ impl<S: Send + Sync + 'static> TestRun<S> {
             name: EventName::new(name.to_owned()).expect("the event's name is valid"),
             data,
             user: None,
-            ts: self.begins_at,
+            // When the run begins, which may be said later.
+            ts: 0,
             v: None,
         });
         self
@@ -129,7 +131,8 @@ impl<S: Send + Sync + 'static> TestRun<S> {
         self.event_named(TIMER, &data)
     }
 
-    /// Lets a step return this instead of running its body.
+    /// Lets a step return this instead of running its body. That the step is no sleep and no wait is asserted when the run is
+    /// finished, not that the run gets there.
     ///
     /// # Panics
     /// If the result cannot be written as JSON.
@@ -139,7 +142,7 @@ impl<S: Send + Sync + 'static> TestRun<S> {
         self
     }
 
-    /// Lets a step fail for good instead of running its body.
+    /// Lets a step fail for good instead of running its body; else as [`TestRun::step`].
     pub fn failing_step(mut self, id: &str, why: &str) -> Self {
         self.instead.insert(id.to_owned(), Instead::Fail(why.to_owned()));
         self
@@ -183,7 +186,8 @@ impl<S: Send + Sync + 'static> TestRun<S> {
             name: EventName::new(E::NAME).expect("the event's name is valid"),
             data: serde_json::to_value(event).expect("an event's data can be written as JSON"),
             user: None,
-            ts: self.begins_at,
+            // When it comes.
+            ts: 0,
             v: None,
         };
         self.waits.deliveries.push((step, event));
@@ -208,14 +212,20 @@ impl<S: Send + Sync + 'static> TestRun<S> {
     /// # Panics
     /// If the function is not declared well, or never came to a wait that was to end in some way, or to the step it was to stop
     /// before.
-    pub async fn finish(self) -> FinishedRun {
+    pub async fn finish(mut self) -> FinishedRun {
         let problems = self.function.problems();
         assert!(problems.is_empty(), "{}", problems.join("; "));
         let name = FunctionName::new(self.function.name().to_owned()).expect("it was checked");
         let client = self.client.unwrap_or_else(|| Client::recording().0);
+        for event in &mut self.events {
+            event.ts = self.begins_at;
+        }
         let targets = self.waits.deliveries.iter().filter_map(|(step, _)| step.as_ref());
         let stop = self.instead.iter().find(|(_, instead)| matches!(instead, Instead::Stop));
         let stop = stop.map(|(step, _)| step.clone());
+        let given = |instead: &Instead| matches!(instead, Instead::Return(_) | Instead::Fail(_));
+        let bodies: Vec<String> =
+            self.instead.iter().filter(|(_, instead)| given(instead)).map(|(step, _)| step.clone()).collect();
         let awaited: Vec<String> = self.waits.expire.iter().chain(targets).cloned().collect();
         let memory = Memory::new(self.begins_at, self.instead, self.waits);
         let (code, defaults) = self.function.into_code(&Arc::new(self.state));
@@ -237,7 +247,7 @@ impl<S: Send + Sync + 'static> TestRun<S> {
                 Course::Snooze(delay) => memory.pass(delay),
                 Course::Retry | Course::RetryIn(_) if tries.failures < defaults.retries => {
                     tries.failures += 1;
-                    let backoff = defaults.backoff.delay(tries.failures, 0.5);
+                    let backoff = defaults.backoff.delay(tries.failures, NO_JITTER);
                     memory.pass(failure.delay().unwrap_or(backoff));
                 }
                 _ => break Err(failure),
@@ -260,6 +270,15 @@ impl<S: Send + Sync + 'static> TestRun<S> {
             let waits = |entry: &Entry| entry.step == step && matches!(entry.op, Op::Wait { .. });
             let came = finished.entries().iter().any(waits);
             assert!(came, "the run never waited at step {step}; its steps are {:?}", finished.steps());
+        }
+        for step in bodies {
+            let has_none =
+                |entry: &Entry| entry.step == step && matches!(entry.op, Op::Sleep { .. } | Op::Wait { .. });
+            let is_run = !finished.entries().iter().any(has_none);
+            assert!(
+                is_run,
+                "step {step} has no body: end its wait with `deliver_to` or `expire`; sleeps pass at once"
+            );
         }
         finished
     }
@@ -314,71 +333,5 @@ impl Setting {
                 stop: Stop::default(),
             }),
         }
-    }
-}
-
-/// A run that has come to its end.
-#[derive(Debug)]
-pub struct FinishedRun {
-    outcome: Result<String, Failure>,
-    recorded: RecordedRun,
-    took: Duration,
-}
-
-impl FinishedRun {
-    /// Its steps, in the order in which they began to be remembered.
-    pub fn steps(&self) -> Vec<&str> {
-        let mut steps = Vec::new();
-        for entry in self.entries() {
-            if !entry.step.is_empty() && !steps.contains(&entry.step.as_str()) {
-                steps.push(entry.step.as_str());
-            }
-        }
-        steps
-    }
-
-    /// What it returned.
-    ///
-    /// # Panics
-    /// If it failed, or returned something else.
-    pub fn result<T: DeserializeOwned>(&self) -> T {
-        match &self.outcome {
-            Ok(result) => serde_json::from_str(result).expect("the result has the type asked for"),
-            Err(failure) => panic!("the run failed: {failure}"),
-        }
-    }
-
-    /// What it failed with, `None` if it returned.
-    pub fn failure(&self) -> Option<&Failure> {
-        self.outcome.as_ref().err()
-    }
-
-    /// What a step returned.
-    ///
-    /// # Panics
-    /// If the step was not done, or returned something else.
-    pub fn returned<T: DeserializeOwned>(&self, step: &str) -> T {
-        let result: Option<&RawValue> = self.entries().iter().find_map(|entry| match &entry.op {
-            Op::Done { result, .. } if entry.step == step => Some(&**result),
-            _ => None,
-        });
-        let result =
-            result.unwrap_or_else(|| panic!("step {step} was not done; there are: {:?}", self.steps()));
-        serde_json::from_str(result.get()).expect("the result has the type asked for")
-    }
-
-    /// How much time passed in sleeps and between tries, by the test's clock.
-    pub fn took(&self) -> Duration {
-        self.took
-    }
-
-    /// Everything in its journal.
-    pub fn entries(&self) -> &[Entry] {
-        &self.recorded.entries
-    }
-
-    /// The run, to be kept as JSON and [replayed](Replay) against the code of tomorrow. One that was stopped is under way.
-    pub fn recorded(&self) -> RecordedRun {
-        self.recorded.clone()
     }
 }

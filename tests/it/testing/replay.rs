@@ -197,3 +197,12 @@ async fn a_run_that_failed_may_fail_again_and_not_go_another_way() {
 
     assert_eq!(said(other), "the run had ended here, the code asks for step apologise");
 }
+
+#[tokio::test]
+async fn a_run_that_was_cancelled_while_it_slept_is_no_divergence() {
+    let run =
+        TestRun::of(Function::new("old", old), Mails::default()).event(ada()).until("tips").finish().await;
+    let cancelled = RecordedRun { state: RunState::Cancelled, ..run.recorded() };
+
+    check(Function::new("old", old), cancelled).await.unwrap();
+}

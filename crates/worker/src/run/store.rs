@@ -11,7 +11,7 @@ use ergate_shared::{
 
 use serde_json::value::RawValue;
 
-use crate::{Context, Failure, context::Reason, cut_off::cut_off, failure::Course};
+use crate::{Context, Failure, attempt, context::Reason, cut_off::cut_off, failure::Course};
 
 /// A future that can be held beside others.
 pub(crate) type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -46,6 +46,11 @@ pub(crate) struct Recorded {
 pub(crate) trait Store: Send + Sync {
     /// The time all deadlines are measured by, in ms since the epoch.
     fn now_ms(&self) -> u64;
+
+    /// What the jitter of the next delay is drawn from: at least 0, below 1.
+    fn chance(&self) -> f64 {
+        attempt::chance()
+    }
 
     /// Who performs the run, for failure records.
     fn worker(&self) -> String;

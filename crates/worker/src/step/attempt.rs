@@ -176,8 +176,8 @@ impl Trial {
             _ if number > self.retries => None,
             Course::RetryIn(delay) => Some(delay),
             _ => {
-                let chance = (uuid::Uuid::new_v4().as_u128() % 10_000) as f64 / 10_000.0;
-                Some(self.backoff.as_ref().unwrap_or(&self.shared.defaults.backoff).delay(number, chance))
+                let backoff = self.backoff.as_ref().unwrap_or(&self.shared.defaults.backoff);
+                Some(backoff.delay(number, self.shared.store.chance()))
             }
         };
         match delay {

@@ -70,7 +70,8 @@ impl<S: Send + Sync + 'static> Replay<S> {
         assert!(problems.is_empty(), "{}", problems.join("; "));
         let Self { function, state, run } = self;
         let name = FunctionName::new(function.name().to_owned()).expect("it was checked");
-        let ended = matches!(run.state, RunState::Completed | RunState::Failed | RunState::Cancelled);
+        // One that was cancelled was cut off wherever it was, as one that is under way.
+        let ended = matches!(run.state, RunState::Completed | RunState::Failed);
         let recording = Recording::of(&run, ended);
         let setting = Setting {
             client: Client::recording().0,

@@ -17,6 +17,9 @@ use crate::{
     run::{Boxed, Instead, Recorded, Store, Write},
 };
 
+/// Draws every delay as it is declared.
+pub(super) const NO_JITTER: f64 = 0.5;
+
 #[derive(Clone)]
 pub(super) struct Memory {
     state: Arc<Mutex<State>>,
@@ -40,14 +43,15 @@ pub(super) struct Waits {
 }
 
 impl Waits {
-    /// What comes to the wait of a step.
-    fn come(&mut self, step: &str, wait: &Op) -> Result<Option<EventRecord>, Failure> {
+    /// What comes to the wait of a step at the time `now`.
+    fn come(&mut self, step: &str, wait: &Op, now: u64) -> Result<Option<EventRecord>, Failure> {
         let Op::Wait { event, condition, .. } = wait else { return Ok(None) };
         if self.expire.iter().any(|expired| expired == step) {
             return Ok(None);
         }
         for place in 0..self.deliveries.len() {
-            let (target, delivery) = &self.deliveries[place];
+            let (target, delivery) = &mut self.deliveries[place];
+            delivery.ts = now;
             if target.as_ref().is_some_and(|target| target != step) {
                 continue;
             }
@@ -110,6 +114,10 @@ impl Store for Memory {
         self.state().now
     }
 
+    fn chance(&self) -> f64 {
+        NO_JITTER
+    }
+
     fn worker(&self) -> String {
         "test".to_owned()
     }
@@ -132,7 +140,9 @@ impl Store for Memory {
     fn register<'a>(&'a self, entry: u32, wait: &'a Op) -> Boxed<'a, Result<Option<EventRecord>, Failure>> {
         Box::pin(async move {
             let step = self.entries().swap_remove(entry as usize - 1).step;
-            self.state().waits.come(&step, wait)
+            let mut state = self.state();
+            let now = state.now;
+            state.waits.come(&step, wait, now)
         })
     }
 
