@@ -190,6 +190,7 @@ impl Errands {
         self.runs(number).await?;
         self.schedule(number).await?;
         self.workers().await?;
+        self.functions().await?;
         self.crowd(number).await
     }
 
@@ -310,6 +311,15 @@ impl Errands {
             Ok(all.direct.redis().command::<u64>("ZCARD", &count).await? == 1)
         })
         .await
+    }
+
+    /// A function that a worker has is not taken off.
+    async fn functions(&self) -> anyhow::Result<()> {
+        let trip = "trip".parse()?;
+        match insist(async || self.client.remove_function(&trip).await).await {
+            Err(Error::Option(_)) => Ok(()),
+            answer => anyhow::bail!("a function that a worker has could be taken off: {answer:?}"),
+        }
     }
 
     /// More wait for an event than a router looks at in one call. None of them is a run.

@@ -15,6 +15,7 @@ mod endings;
 mod gates;
 mod pace;
 mod priority;
+mod removal;
 mod versions;
 
 /// The event most functions here are started by.

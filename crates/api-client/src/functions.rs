@@ -2,9 +2,12 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use ergate_shared::{EventName, FunctionName, FunctionSpec, JobId, QueueName, key::QueueKey, script};
+use ergate_shared::{
+    EventName, FunctionName, FunctionSpec, JobId, QueueName, duration, function::is_reserved, key::QueueKey,
+    script,
+};
 
-use crate::{Client, Error};
+use crate::{Client, Error, Queue};
 
 mod view;
 
@@ -49,6 +52,38 @@ impl Client {
             }
         };
         Ok(all.into_iter().filter_map(read).collect())
+    }
+
+    /// Takes a function off that no worker has any more: events start it no longer, and the options it was declared with apply to
+    /// nobody. Its runs stay in its queue, the limits that it declared do not. False if none of this name is declared.
+    ///
+    /// # Errors
+    /// [`Error::Option`] if a worker declared it within the last minute: that one has it, and would declare it again. Errors of
+    /// the connection.
+    pub async fn remove_function(&self, function: &FunctionName) -> Result<bool, Error> {
+        let call = script::REGISTRY_REMOVE
+            .on_registry(self.registry_keys())
+            .arg("")
+            .number(SILENT_AFTER.as_millis() as i128)
+            .arg(function.as_str());
+        let (code, left): (String, u64) = self.redis().run(&call).await?;
+        match code.as_str() {
+            "gone" => return Ok(false),
+            "declared" => {
+                return Err(Error::Option(format!(
+                    "function {function} was declared by a worker within the last minute: stop those that have it, and try again \
+                     in {}",
+                    duration::show(Duration::from_secs(left.div_ceil(1000)))
+                )));
+            }
+            _ => {}
+        }
+        let queue = Queue::new(self.clone(), function.queue());
+        queue.set_concurrency(None).await?;
+        for limit in queue.limits().await?.iter().filter(|limit| is_reserved(&limit.name)) {
+            queue.clear_limit(limit.name.as_str()).await?;
+        }
+        Ok(true)
     }
 
     /// For routers: lets the ids of runs go, as the event that started them has been acknowledged.

@@ -247,6 +247,8 @@ scripts! {
     QUEUE_SWEEP = "queue/sweep";
     /// Declares functions.
     REGISTRY_DECLARE = "registry/declare";
+    /// Takes a function off.
+    REGISTRY_REMOVE = "registry/remove";
     /// Resolves an open entry of a run's journal from outside.
     RUN_DELIVER = "run/deliver";
     /// Tells what a worker process is.

@@ -7,7 +7,11 @@ use std::{
 };
 
 use ergate_shared::{key::RegistryKeys, script};
-use proptest::{collection::vec, prelude::*, sample::subsequence};
+use proptest::{
+    collection::vec,
+    prelude::*,
+    sample::{select, subsequence},
+};
 
 use super::{Met, sequences, transitions};
 use crate::story::{Story, by_hand::START};
@@ -21,6 +25,7 @@ const SILENCE: u64 = 60_000;
 enum Operation {
     /// A process that has some of the functions, in one of few shapes, says so; perhaps twice.
     Declare(Vec<&'static str>, u8, bool),
+    Remove(&'static str),
     Announce(u8, bool),
     Order(u8),
     Pass(u64),
@@ -30,6 +35,7 @@ fn operations() -> impl Strategy<Value = Operation> {
     prop_oneof![
         4 => (subsequence(FUNCTIONS.to_vec(), 1..=3), 0_u8..2, any::<bool>())
             .prop_map(|(names, shape, twice)| Operation::Declare(names, shape, twice)),
+        2 => select(FUNCTIONS.to_vec()).prop_map(Operation::Remove),
         3 => (0_u8..3, any::<bool>()).prop_map(|(process, twice)| Operation::Announce(process, twice)),
         1 => (0_u8..3).prop_map(Operation::Order),
         2 => (1_u64..2 * SILENCE).prop_map(Operation::Pass),
@@ -72,6 +78,20 @@ impl Model {
         self.version
     }
 
+    fn remove(&mut self, name: &str, now: u64) -> (String, u64) {
+        let (code, left) = match self.functions.get(name) {
+            None => ("gone", 0),
+            Some((_, at)) if *at + SILENCE > now => ("declared", *at + SILENCE - now),
+            Some(_) => {
+                self.functions.remove(name);
+                self.version += 1;
+                ("ok", 0)
+            }
+        };
+        self.met.insert(("registry/remove", code.to_owned()));
+        (code.to_owned(), left)
+    }
+
     fn announce(&mut self, process: &str, now: u64) -> String {
         let others = self.seen.len();
         self.seen.retain(|_, at| *at + SILENCE > now);
@@ -109,6 +129,12 @@ async fn play(story: &Story, number: u32, operations: &[Operation]) -> Result<Me
                     let version: u64 = redis.run(&call).await.map_err(|error| error.to_string())?;
                     same("version", version, model.declare(names, &what, now))?;
                 }
+            }
+            Operation::Remove(name) => {
+                let call = script::REGISTRY_REMOVE.on_registry(&keys).arg(now.to_string());
+                let call = call.number(SILENCE).arg(*name);
+                let told: (String, u64) = redis.run(&call).await.map_err(|error| error.to_string())?;
+                same("removal", told, model.remove(name, now))?;
             }
             Operation::Announce(process, twice) => {
                 let process = format!("p{process}");

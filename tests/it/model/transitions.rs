@@ -53,6 +53,7 @@ const TRANSITIONS: &[(&str, &str, &[&str])] = &[
     ),
     ("registry", "registry/announce", &["none", "order", "forgotten"]),
     ("registry", "registry/declare", &["changed", "as it was", "taken off"]),
+    ("registry", "registry/remove", &["ok", "gone", "declared"]),
     ("runs", "event/clean", &["ok", "empty"]),
     ("runs", "event/finish", &["ok", "late"]),
     ("runs", "event/route", &["ok", "fields"]),

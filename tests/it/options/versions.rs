@@ -25,7 +25,7 @@ fn two() -> Function<Ledger> {
     Function::new("onboard", second).on(PAID).version(2).concurrency(5)
 }
 
-fn spec(version: u32) -> FunctionSpec {
+pub(super) fn spec(version: u32) -> FunctionSpec {
     let name = if version == 1 { "onboard".to_owned() } else { format!("onboard@{version}") };
     serde_json::from_value(json!({"name": name, "version": version, "triggers": [{"event": PAID}]})).unwrap()
 }
@@ -102,7 +102,7 @@ async fn a_run_of_a_version_that_no_worker_has_waits_for_one() {
 }
 
 /// Declares versions at a time that is set.
-async fn declare_at(story: &Story, now: u64, versions: &[u32]) {
+pub(super) async fn declare_at(story: &Story, now: u64, versions: &[u32]) {
     let mut call =
         script::REGISTRY_DECLARE.on_registry(story.client.registry_keys()).number(now).number(60_000);
     for version in versions {
