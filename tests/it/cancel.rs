@@ -191,6 +191,20 @@ async fn a_cancelled_job_may_be_retried() {
 }
 
 #[tokio::test]
+async fn a_job_that_is_not_retried_as_another_holds_its_unique_key_is_told_which_key() {
+    let story = Story::begin().await;
+    let enqueue =
+        |number| story.client.enqueue(act(number, Does::Succeed)).unique(Unique::until_finished("org-7"));
+    let id = enqueue(1).await.unwrap().id;
+    story.job(&id).cancel("a mistake").await.unwrap();
+    let holder = enqueue(2).await.unwrap().id;
+
+    let error = story.job(&id).retry().await.unwrap_err();
+
+    assert_eq!(error.to_string(), format!("unique key \"org-7\" of queue story is held by job {holder}"));
+}
+
+#[tokio::test]
 async fn waiting_for_the_result_of_a_cancelled_job_ends_with_the_reason() {
     let story = Story::begin().await;
     let id = story.enqueue(1, Does::Succeed).await;

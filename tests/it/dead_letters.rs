@@ -247,6 +247,8 @@ async fn a_filter_picks_by_name_kind_message_tag_and_time() {
     assert_eq!(count(Filter { tag: Some("blue".to_owned()), ..any() }).await, 2);
     assert_eq!(count(Filter { since: Some(last), ..any() }).await, 1);
     assert_eq!(count(Filter { since: Some(last + 1), ..any() }).await, 0);
+    assert_eq!(count(Filter { until: Some(last), ..any() }).await, 2);
+    assert_eq!(count(Filter { until: Some(last + 1), ..any() }).await, 3);
 
     let blue_panics =
         Filter { tag: Some("blue".to_owned()), kind: Some(FailureKind::Panic), ..Filter::default() };
@@ -336,6 +338,26 @@ async fn only_what_matches_is_purged() {
     assert_eq!(listed(&story).await, [ids[1].clone()]);
     worker.stop().await;
     story.all_adds_up().await;
+}
+
+#[tokio::test]
+async fn what_died_after_the_time_that_is_meant_is_not_purged() {
+    let story = Story::begin().await;
+    let mut queue = story.by_hand();
+    queue.join("w").await;
+    for id in ["before", "after"] {
+        queue.enqueue(Entry::new(id)).await;
+        let leased = queue.lease("w", 1).await;
+        queue.settle("w", &[leased[0].bury()]).await;
+        queue.pass(1);
+    }
+    let until = story.queue().job("after").unwrap().get().await.unwrap().at;
+
+    let meant = Filter { until, ..Filter::default() };
+    let removed = story.queue().dead().purge(&meant, |_| {}).await.unwrap();
+
+    assert_eq!(removed, 1);
+    assert_eq!((queue.state("before").await, queue.state("after").await), (None, Some(JobState::Dead)));
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use crate::{
         Does, QUEUE, Story, act,
         by_hand::{Entry, ids, plain},
     },
-    support::until,
+    support::{DEADLINE, until},
 };
 
 #[tokio::test]
@@ -168,6 +168,38 @@ async fn however_many_are_ready_all_are_purged() {
     assert!(told.is_sorted() && told.len() >= 5, "{told:?}");
     assert_eq!(story.queue().stats().await.unwrap().records, 0);
     story.all_adds_up().await;
+}
+
+#[tokio::test]
+async fn a_purge_ends_though_jobs_keep_coming() {
+    let story = Story::begin().await;
+    story.client.enqueue_all((0..600).map(|number| act(number, Does::Succeed))).await.unwrap();
+    let (going_on, purging) = tokio::sync::oneshot::channel::<()>();
+    let client = story.client.clone();
+    let coming = tokio::spawn(async move {
+        while !going_on.is_closed() {
+            client.enqueue_all((0..600).map(|number| act(number, Does::Succeed))).await.unwrap();
+        }
+    });
+
+    let queue = story.queue();
+    let removed = tokio::time::timeout(DEADLINE, queue.purge(JobState::Ready, |_| {})).await;
+    drop(purging);
+    coming.await.unwrap();
+
+    assert!(removed.expect("it ends").unwrap() >= 600);
+    assert!(story.queue().stats().await.unwrap().ready > 0, "what came last is left");
+    story.all_adds_up().await;
+}
+
+#[tokio::test]
+async fn a_purge_of_nothing_removes_nothing() {
+    let story = Story::begin().await;
+    let mut told = Vec::new();
+
+    let removed = story.queue().purge(JobState::Ready, |so_far| told.push(so_far)).await.unwrap();
+
+    assert_eq!((removed, told), (0, vec![]));
 }
 
 #[tokio::test]

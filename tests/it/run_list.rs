@@ -11,7 +11,7 @@ use ergate::{
 use crate::{
     story::{
         Story,
-        plan::{Board, Do, Go, PLAN, listen, long_sleep, step, until_run_is},
+        plan::{Board, Do, Go, PLAN, Plan, listen, long_sleep, step, until_run_is},
     },
     support::{DEADLINE, until},
 };
@@ -210,12 +210,33 @@ async fn failed_runs_are_started_over_once_however_often_that_is_asked() {
     assert_eq!(runs.anew(|_| {}).await.unwrap().redriven, 2);
     let completed = story.client.runs(states(&[RunState::Completed]));
     until("both new runs are done", async || completed.count().await.unwrap() == 2).await;
-    runs.anew(|_| {}).await.unwrap();
+    let again = runs.anew(|_| {}).await.unwrap();
 
+    assert_eq!((again.redriven, again.left), (0, 2));
     assert_eq!(all(&story, RunFilter::default()).await.len(), 4);
     let new = all(&story, states(&[RunState::Completed])).await;
     assert!(new.iter().all(|run| run.rerun_of.is_some()), "{new:?}");
     assert_eq!(board.did().iter().filter(|did| did.starts_with("mail")).count(), 4);
+    worker.stop().await;
+}
+
+#[tokio::test]
+async fn a_failed_run_whose_id_leaves_no_room_for_more_is_started_over_too() {
+    let story = Story::begin().await;
+    let board = Board::default();
+    board.break_step("charge");
+    let worker = story.planner(&board, &[]);
+    let plan = Plan { mark: "a".to_owned(), acts: vec![step("charge")] };
+    let id = "x".repeat(128);
+    story.client.invoke(PLAN, &plan).id(&id).await.unwrap();
+    until_run_is(&story.client.run(PLAN, &id).unwrap(), RunState::Failed).await;
+    board.mend_all();
+
+    let done = story.client.runs(states(&[RunState::Failed])).anew(|_| {}).await.unwrap();
+
+    assert_eq!((done.redriven, done.left), (1, 0));
+    let completed = story.client.runs(states(&[RunState::Completed]));
+    until("the new run is done", async || completed.count().await.unwrap() == 1).await;
     worker.stop().await;
 }
 

@@ -191,6 +191,21 @@ async fn a_start_over_that_is_sent_twice_starts_one_run() {
 }
 
 #[tokio::test]
+async fn whoever_asks_hears_that_a_run_of_that_id_is_there_already() {
+    let story = Story::begin().await;
+    let worker = story.planner(&Board::default(), &[]);
+    let first = story.run("a", [step("mail")]).await;
+    first.result::<Vec<String>>(DEADLINE).await.unwrap();
+
+    let second = first.rerun().id("again").unless_there().await.unwrap();
+    let third = first.rerun().id("again").unless_there().await.unwrap();
+
+    assert_eq!((second.is_some(), third.is_some()), (true, false));
+    assert!(first.rerun().unless_there().await.unwrap().is_some());
+    worker.stop().await;
+}
+
+#[tokio::test]
 async fn a_run_started_over_counts_by_the_keys_of_its_own_input() {
     let story = Story::begin().await;
     let board = Board::default();

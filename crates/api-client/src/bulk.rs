@@ -9,7 +9,7 @@ use crate::{
     enqueue::{Ready, receipt, unshare},
 };
 
-/// Up to this many jobs of one queue are enqueued all or none; more go in batches of this size, in order.
+/// Up to this many jobs of one queue, and 4 MiB, are enqueued all or none; more go in batches, in order.
 pub const ATOMIC_BATCH: usize = 1000;
 /// A batch has fewer jobs if they come to more bytes than this: 4 MiB.
 const ATOMIC_BYTES: usize = 4 * 1024 * 1024;
@@ -20,6 +20,13 @@ const AHEAD: usize = 4;
 ///
 /// The receipts come in the order of the jobs. A job whose unique key is held is not enqueued, whatever its own option says:
 /// its receipt is a duplicate and names the holder, so that the receipts of the others are not lost.
+///
+/// Jobs of one queue go in batches of at most 1,000 jobs or 4 MiB; each is enqueued all or none. Up to four batches are under
+/// way at once. So after an error it is not known which batches are in, and some behind the one that failed may be. Give jobs
+/// [ids](Enqueue::id) of your own, and enqueue all of them again: what is there is a duplicate.
+///
+/// # Errors
+/// As awaiting an [`Enqueue`], but neither for a unique key that is held nor for a run that is dropped: their receipts say so.
 #[derive(Debug)]
 #[must_use = "jobs are enqueued when this is awaited"]
 pub struct EnqueueAll {

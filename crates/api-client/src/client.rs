@@ -216,7 +216,7 @@ impl Client {
         ClientBuilder::default()
     }
 
-    /// Enqueues a job: `.await` what it returns, after setting options if need be.
+    /// Enqueues a job: `.await` what it returns, after setting options if need be. What may go wrong then: see [`Enqueue`].
     #[allow(clippy::needless_pass_by_value, reason = "a job that is enqueued is given away")]
     pub fn enqueue<J: Job>(&self, job: J) -> Enqueue {
         Enqueue::typed(self, &job)
@@ -230,7 +230,8 @@ impl Client {
         Enqueue::raw(self, queue, name, payload.into())
     }
 
-    /// Enqueues many jobs of one type: at once up to [`ATOMIC_BATCH`](crate::ATOMIC_BATCH), in batches above.
+    /// Enqueues many jobs of one type: all or none up to [`ATOMIC_BATCH`](crate::ATOMIC_BATCH) jobs and 4 MiB of one queue, in
+    /// batches above. [`EnqueueAll`] tells what an error leaves open.
     pub fn enqueue_all<J: Job>(&self, jobs: impl IntoIterator<Item = J>) -> EnqueueAll {
         EnqueueAll::new(jobs.into_iter().map(|job| self.enqueue(job)).collect())
     }

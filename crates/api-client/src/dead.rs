@@ -28,6 +28,8 @@ pub struct Filter {
     pub tag: Option<String>,
     /// Only those that died at or after this time, in ms since the epoch.
     pub since: Option<u64>,
+    /// Only those that died before this time, likewise.
+    pub until: Option<u64>,
 }
 
 impl Filter {
@@ -41,6 +43,7 @@ impl Filter {
                 .as_deref()
                 .is_none_or(|text| failure.is_some_and(|failure| failure.message.contains(text)))
             && self.since.is_none_or(|since| view.at.is_some_and(|at| at >= since))
+            && self.until.is_none_or(|until| view.at.is_some_and(|at| at < until))
             && self
                 .tag
                 .as_ref()

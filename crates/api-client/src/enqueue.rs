@@ -23,6 +23,17 @@ const MOST_TAGS: usize = 16;
 const LONGEST_TAG: usize = 64;
 
 /// A job about to be enqueued: set options, then `.await` it. Nothing happens before.
+///
+/// # Errors
+/// Before anything is sent: [`Error::Option`] for an option outside its range, [`Error::Contract`] for a bad name or id,
+/// [`Error::Payload`] for one that is not JSON, [`Error::TooLarge`] for one over the client's limit.
+///
+/// If it is not enqueued: [`Error::Duplicate`] if its unique key is held and it was to be refused then, [`Error::Dropped`] for a
+/// run that an option of its function does not let start.
+///
+/// If Redis cannot be reached, it is tried again until the client's [deadline](crate::ClientBuilder::deadline), 15 s by default.
+/// After an [error of the connection](Error::is_connection) the job may be in or not: enqueue it again under the same
+/// [id](Self::id), given from the start. A Redis that is full, or cannot save, refuses it at once.
 #[derive(Debug)]
 #[must_use = "a job is enqueued when this is awaited"]
 pub struct Enqueue {
@@ -195,7 +206,7 @@ impl Enqueue {
         self
     }
 
-    /// Lets it be enqueued only if no other job holds the key.
+    /// Lets it be enqueued only if no other job of its queue holds the key, which has 1 to 255 bytes.
     pub fn unique(mut self, unique: Unique) -> Self {
         if let Some(window) = unique.window {
             self.check(window, "unique window");
@@ -255,7 +266,8 @@ impl Enqueue {
         self.unique(Unique::within(key, window))
     }
 
-    /// Sets its id; a job that is there under this id makes the receipt a duplicate, and nothing is enqueued.
+    /// Sets its id, of at most 128 bytes without white space or control characters; default a new one. A job of the queue that is
+    /// there under this id, even an ended one that is still kept, makes the receipt a duplicate, and nothing is enqueued.
     pub fn id(mut self, id: impl AsRef<str>) -> Self {
         self.id = Some(JobId::new(id));
         self
@@ -281,7 +293,8 @@ impl Enqueue {
         self
     }
 
-    /// Hands on the caller's trace, as the W3C `traceparent` header has it.
+    /// Keeps the caller's trace with the job, as the W3C `traceparent` header has it; default none. Workers do nothing with it: a
+    /// handler or middleware finds it in the options of the job's record.
     pub fn traceparent(mut self, traceparent: impl Into<String>) -> Self {
         self.options.traceparent = Some(traceparent.into());
         self

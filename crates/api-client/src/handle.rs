@@ -58,8 +58,9 @@ impl JobHandle {
     /// Waits until it has ended, and returns its result.
     ///
     /// # Errors
-    /// [`Error::NotEnded`] after `within`; [`Error::Ended`] if it is dead or cancelled; [`Error::NotFound`] if it is gone,
-    /// which for a queue that keeps no completed jobs is what happens when it ends.
+    /// [`Error::NotEnded`] after `within`; [`Error::Ended`] if it is dead or cancelled; [`Error::Payload`] if its result is not
+    /// of this type; [`Error::NotFound`] if it is gone, which for a queue that keeps no completed jobs is what happens when it
+    /// ends.
     pub async fn result<T: DeserializeOwned>(&self, within: Duration) -> Result<T, Error> {
         let view = self.ended(within).await?;
         let detail = view.outcome.as_ref().map(|outcome| outcome.detail.clone()).unwrap_or_default();
@@ -138,7 +139,10 @@ impl JobHandle {
             .arg("");
         let (_, outcomes): (u64, Vec<String>) = self.redis().run(&call).await?;
         let outcome = outcomes.into_iter().next().unwrap_or_default();
-        self.answer(&outcome, "retried", "job/retry")
+        match outcome.strip_prefix("held ") {
+            Some(holder) => Err(self.held_by(JobId::new(holder)?).await?),
+            None => self.answer(&outcome, "retried", "job/retry"),
+        }
     }
 
     /// Runs a delayed job now.
@@ -220,14 +224,6 @@ impl JobHandle {
     }
 
     fn answer(&self, code: &str, action: &'static str, script: &'static str) -> Result<(), Error> {
-        if let Some(holder) = code.strip_prefix("held ") {
-            let queue = self.queue.name().clone();
-            return Err(Error::Duplicate {
-                queue,
-                key: "of this job".to_owned(),
-                holder: JobId::new(holder)?,
-            });
-        }
         match code {
             "ok" => Ok(()),
             "gone" => Err(self.not_found()),
@@ -240,6 +236,12 @@ impl JobHandle {
 
     fn redis(&self) -> &crate::Redis {
         self.queue.client().redis()
+    }
+
+    async fn held_by(&self, holder: JobId) -> Result<Error, Error> {
+        let unique = self.get().await?.record.ok().and_then(|record| record.unique);
+        let key = unique.map(|(_, key)| key).unwrap_or_default();
+        Ok(Error::Duplicate { queue: self.queue.name().clone(), key, holder })
     }
 
     fn not_found(&self) -> Error {

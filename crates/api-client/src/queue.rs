@@ -194,7 +194,10 @@ impl Queue {
         if set.is_empty() { Ok(()) } else { self.set(&set).await }
     }
 
-    /// Deletes all jobs in a state, in bounded steps, telling `removed` how many are gone so far.
+    /// Deletes the jobs in a state, in bounded steps, telling `removed` how many are gone so far.
+    ///
+    /// It ends once as many are gone as there were when it began, give or take the rest of a step, however many come meanwhile;
+    /// some of these may be among them.
     ///
     /// # Errors
     /// [`Error::Option`] for running jobs, which cannot be deleted under their handlers.
@@ -204,9 +207,10 @@ impl Queue {
                 "running jobs cannot be purged; cancel them, or drain the queue".to_owned(),
             ));
         }
+        let meant = self.stats().await?.count(state);
         let (mut total, mut in_this_pass) = (0, 0);
         let mut cursor: Option<String> = None;
-        loop {
+        while total < meant {
             let page = self.ids(state, cursor.as_deref(), PURGE_AT_ONCE).await?;
             let mut call = script::JOB_REMOVE.on(&self.keys).arg(state.as_str());
             for id in &page.items {
@@ -223,9 +227,11 @@ impl Queue {
             }
             match page.next {
                 Some(next) => cursor = Some(next),
-                None if in_this_pass == 0 => return Ok(total),
+                // Others were faster, or an id there has no job.
+                None if in_this_pass == 0 => break,
                 None => (cursor, in_this_pass) = (None, 0),
             }
         }
+        Ok(total)
     }
 }

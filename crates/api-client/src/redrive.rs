@@ -11,7 +11,7 @@ use crate::{DeadLetters, Error};
 pub struct Redriven {
     /// Jobs sent back, or that would be.
     pub redriven: u64,
-    /// Jobs left where they are: another job holds their unique key, or somebody was faster.
+    /// Jobs left where they are: another job holds their unique key, somebody was faster, or they were started over before.
     pub left: u64,
 }
 

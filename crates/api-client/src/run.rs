@@ -32,6 +32,10 @@ impl Client {
     /// Starts a run of a function by hand, with this as its event's data: `.await` what it returns, after setting options
     /// if need be. The receipt's id is the run's.
     ///
+    /// A function that no worker has declared yet, or whose name is misspelt, is no error: the run waits in the queue
+    /// `fn/<function>` for a worker that has it, and options that decide at the start (rate limit, idempotency, debounce, batch,
+    /// singleton, throttle, keys, priority, start time-out) are not applied to it.
+    ///
     /// ```no_run
     /// # async fn example(client: ergate_client::Client) -> Result<(), ergate_client::Error> {
     /// let receipt = client.invoke("onboard", &serde_json::json!({ "user": 7 })).await?;

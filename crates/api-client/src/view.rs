@@ -3,7 +3,6 @@
 use ergate_shared::{FailureRecord, JobId, JobRecord, JobState, QueueName, Tries, ending};
 use redis::{FromRedisValue, ParsingError, Value};
 use serde::de::DeserializeOwned;
-use serde_json::value::RawValue;
 
 use crate::Error;
 
@@ -117,12 +116,11 @@ impl JobView {
         }
     }
 
-    /// Everything as JSON, the payload and result as they are.
+    /// Everything as JSON. Of payload and result it has the values and not the text: a number that no 64 bits hold is the nearest
+    /// that they do. What is no JSON is a string.
     pub fn to_json(&self) -> serde_json::Value {
-        let raw = |text: &str| serde_json::from_str::<Box<RawValue>>(text).ok();
-        let json = |text: &str| match raw(text) {
-            Some(raw) => serde_json::from_str(raw.get()).unwrap_or(serde_json::Value::Null),
-            None => serde_json::Value::String(text.to_owned()),
+        let json = |text: &str| {
+            serde_json::from_str(text).unwrap_or_else(|_| serde_json::Value::String(text.to_owned()))
         };
         let mut fields = serde_json::json!({
             "id": self.id, "queue": self.queue, "state": self.state, "name": self.name(),

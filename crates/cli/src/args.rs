@@ -18,7 +18,8 @@ const ABOUT: &str = "Durable jobs on Redis: enqueue, inspect and operate";
 const AFTER: &str = "\
 Every option is also an environment variable: --keep-dead is ERGATE_KEEP_DEAD. Durations read 45s, 1h30m, 7d.
 
-Exit codes: 0 done · 1 failed · 2 usage, nothing was changed · 3 Redis cannot be reached · 4 no such job, queue, schedule or worker";
+Exit codes: 0 done · 1 failed · 2 usage, nothing was changed · 3 Redis cannot be reached · 4 no such job, queue, function, \
+run, event, schedule or worker";
 
 const STYLES: styling::Styles = styling::Styles::styled()
     .header(styling::AnsiColor::Green.on_default().bold())
@@ -132,6 +133,15 @@ mod tests {
                 assert!(arg.get_env().is_some(), "{path} --{}", arg.get_long().unwrap());
             }
         });
+    }
+
+    #[test]
+    fn a_payload_for_a_function_is_refused_and_not_ignored() {
+        let set = ["ergate", "schedule", "set", "cleanup", "--cron", "@daily", "--function", "clean"];
+        let refused = command().try_get_matches_from(set.into_iter().chain(["--payload", "{}"]));
+
+        assert!(command().try_get_matches_from(set).is_ok());
+        assert_eq!(refused.unwrap_err().kind(), clap::error::ErrorKind::ArgumentConflict);
     }
 
     /// Each without the options every command has, which stand at the first.

@@ -6,7 +6,7 @@
 //! | 1 | failed |
 //! | 2 | usage: bad names, options or payloads; nothing was changed |
 //! | 3 | Redis cannot be reached, or does not answer |
-//! | 4 | no such job, queue, schedule or worker |
+//! | 4 | no such job, queue, function, run, event, schedule or worker |
 
 use std::{fmt, io, process::ExitCode};
 
@@ -208,7 +208,6 @@ fn hint(error: &anyhow::Error) -> Option<String> {
                 "`redis-cli CONFIG SET maxmemory-policy noeviction`, or pass --allow-eviction and risk it"
                     .to_owned(),
             ),
-            Error::TooLarge { .. } => Some("--payload-limit raises it for one call".to_owned()),
             _ => error.hint(),
         }
     })

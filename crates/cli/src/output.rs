@@ -192,6 +192,26 @@ pub(crate) fn bar(length: u64, doing: &str) -> ProgressBar {
     bar
 }
 
+/// Ends the bar of work that was done bit by bit; an error then tells how much of it had been done.
+pub(crate) fn finish<T>(
+    bar: &ProgressBar,
+    outcome: Result<T, ergate_client::Error>,
+    what: &str,
+    done: &str,
+) -> anyhow::Result<T> {
+    // Clearing it moves it to its end.
+    let so_far = bar.position();
+    bar.finish_and_clear();
+    match (outcome, so_far) {
+        (Ok(value), _) => Ok(value),
+        (Err(error), 0) => Err(error.into()),
+        (Err(error), so_far) => {
+            let before = format!("{} had been {done} before this", counted(so_far, what));
+            Err(anyhow::Error::from(error).context(before))
+        }
+    }
+}
+
 /// A spinner on stderr for work of unknown length; nothing is drawn outside terminals.
 pub(crate) fn spinner(doing: &str) -> ProgressBar {
     let style = ProgressStyle::with_template("{spinner:.cyan} {msg} {elapsed:.dim}")
@@ -218,6 +238,7 @@ pub(crate) async fn patiently<T>(doing: &str, patience: Duration, work: impl Fut
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::exit;
 
     #[test]
     fn numbers_are_grouped_by_thousands() {
@@ -231,6 +252,22 @@ mod tests {
     fn one_is_not_many() {
         assert_eq!(counted(1, "job"), "1 job");
         assert_eq!(counted(2_000, "job"), "2,000 jobs");
+    }
+
+    #[test]
+    fn what_fails_midway_tells_how_far_it_came_and_keeps_its_exit_code() {
+        let after = |count| {
+            let bar = ProgressBar::hidden();
+            bar.set_position(count);
+            let refused = Err::<(), _>(ergate_client::Error::Option("no".to_owned()));
+            finish(&bar, refused, "job", "deleted").unwrap_err()
+        };
+
+        let (at_once, midway) = (after(0), after(4_000));
+
+        assert_eq!(at_once.to_string(), "no");
+        assert_eq!(midway.to_string(), "4,000 jobs had been deleted before this");
+        assert_eq!(exit::code(&midway), exit::Code::Usage);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Changing the course of many runs: of all that a filter means.
 
-use ergate_shared::{FunctionName, JobId, run::RunState};
+use ergate_shared::{FunctionName, JobId, id::own_id, run::RunState};
 use futures_util::{StreamExt as _, stream};
 
 use super::{RunFilter, RunHandle, Runs};
@@ -73,7 +73,8 @@ impl Runs {
     }
 
     /// Starts a new run for each of them that failed, from its beginning and with what it was started with, telling `done`
-    /// how many so far. The failed ones stay where they are, and asking again starts nothing twice.
+    /// how many so far. The failed ones stay where they are, and asking again starts nothing twice: those that were started over
+    /// before are left.
     ///
     /// # Errors
     /// Errors of the connection; what has been started by then goes on.
@@ -84,14 +85,14 @@ impl Runs {
                 let run = self.run(&function, id);
                 async move {
                     let run = run?;
-                    run.rerun().id(format!("{}~", run.id())).await
+                    run.rerun().id(own_id(format!("{}~", run.id()))).unless_there().await
                 }
             });
             let mut outcomes = stream::iter(starts).buffered(UNDER_WAY);
             while let Some(outcome) = outcomes.next().await {
                 match outcome {
-                    Ok(_) => sum.redriven += 1,
-                    Err(Error::NotFound { .. } | Error::Duplicate { .. }) => sum.left += 1,
+                    Ok(Some(_)) => sum.redriven += 1,
+                    Ok(None) | Err(Error::NotFound { .. } | Error::Duplicate { .. }) => sum.left += 1,
                     Err(error) => return Err(error),
                 }
                 done(sum.redriven);

@@ -1,6 +1,10 @@
 //! Starting over: a new run with what another was started with, from the beginning or from one of its steps.
 
-use std::{future::IntoFuture, pin::Pin};
+use std::{
+    future::IntoFuture,
+    pin::Pin,
+    sync::atomic::{AtomicU32, Ordering},
+};
 
 use ergate_shared::{
     JobId, JobOptions, JobRecord, Lane, RerunOf, RunInput, UniqueScope,
@@ -66,7 +70,17 @@ impl Rerun {
         self
     }
 
-    async fn start(self) -> Result<RunHandle, Error> {
+    /// Starts it unless there is a run with its id: `None` then, and nothing has changed.
+    ///
+    /// # Errors
+    /// As `.await`.
+    pub async fn unless_there(self) -> Result<Option<RunHandle>, Error> {
+        let (run, is_new) = self.start().await?;
+        Ok(is_new.then_some(run))
+    }
+
+    /// The run, and whether it was not there before.
+    async fn start(self) -> Result<(RunHandle, bool), Error> {
         let Self { run, from, data, id } = self;
         let id = id.transpose()?.unwrap_or_else(JobId::generate);
         let view = run.job.get().await?;
@@ -149,7 +163,12 @@ impl RunHandle {
         })
     }
 
-    async fn fork(&self, id: JobId, record: &JobRecord, copies: &[CopiedEntry]) -> Result<Self, Error> {
+    async fn fork(
+        &self,
+        id: JobId,
+        record: &JobRecord,
+        copies: &[CopiedEntry],
+    ) -> Result<(Self, bool), Error> {
         let client = self.job.queue().client();
         let mut call = script::RUN_FORK
             .on(self.job.queue().keys())
@@ -162,14 +181,20 @@ impl RunHandle {
             call.push(copy.text.as_deref().unwrap_or_default());
         }
         let name = self.job.queue().name();
-        let (now, code): (u64, String) =
-            until_answered(client.deadline(), name, || client.redis().run(&call)).await?;
+        let calls = AtomicU32::new(0);
+        let fork = || {
+            calls.fetch_add(1, Ordering::Relaxed);
+            client.redis().run(&call)
+        };
+        let (now, code): (u64, String) = until_answered(client.deadline(), name, fork).await?;
         client.redis().saw_time(now);
         let queue = self.job.queue();
         match code.as_str() {
             "ok" | "exists" => {
                 let job = JobHandle::new(queue.clone(), id);
-                Ok(Self { function: self.function.clone(), job })
+                // Of a call whose reply was lost, what is there is most likely its own.
+                let is_new = code == "ok" || calls.load(Ordering::Relaxed) > 1;
+                Ok((Self { function: self.function.clone(), job }, is_new))
             }
             "gone" => Err(Error::NotFound { queue: queue.name().clone(), id: self.id().clone() }),
             other => match other.strip_prefix("held ") {
@@ -189,6 +214,6 @@ impl IntoFuture for Rerun {
     type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
 
     fn into_future(self) -> Self::IntoFuture {
-        Box::pin(self.start())
+        Box::pin(async move { self.start().await.map(|(run, _)| run) })
     }
 }

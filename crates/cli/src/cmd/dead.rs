@@ -1,5 +1,6 @@
 //! `ergate dead`: dead letters.
 
+mod groups;
 mod list;
 mod redrive;
 
@@ -88,6 +89,7 @@ impl Which {
             message: self.message.clone(),
             tag: self.tag.clone(),
             since: self.since.map(|since| since.millis(client.redis().now_ms())),
+            until: None,
         }
     }
 
@@ -128,16 +130,17 @@ impl Dead {
 impl Purge {
     async fn run(self, client: &Client, output: Output) -> anyhow::Result<()> {
         let queue = known(client, &self.queue).await?;
-        let filter = self.which.filter(client);
+        // What dies while somebody is asked is not what they were asked about.
+        let filter = Filter { until: Some(client.redis().now_ms()), ..self.which.filter(client) };
         let matching = queue.dead().redrive_all(&filter, None, true, |_| {}).await?.redriven;
-        let what = format!("{} of queue {}", output::counted(matching, "dead letter"), self.queue);
+        let mut removed = 0;
         if matching > 0 {
+            let what = format!("{} of queue {}", output::counted(matching, "dead letter"), self.queue);
             confirm::deletion(&what, self.queue.as_str(), self.yes)?;
+            let bar = output::bar(matching, "deleting");
+            let purged = queue.dead().purge(&filter, |removed| bar.set_position(removed)).await;
+            removed = output::finish(&bar, purged, "dead letter", "deleted")?;
         }
-        let bar = output::bar(matching, "deleting");
-        let removed = queue.dead().purge(&filter, |removed| bar.set_position(removed)).await;
-        bar.finish_and_clear();
-        let removed = removed?;
         output.either(
             &json!({"queue": self.queue, "removed": removed}),
             format!("{GREEN}✓{GREEN:#} {} deleted", output::counted(removed, "dead letter")),

@@ -64,19 +64,26 @@ impl Dev {
             .into());
         }
         let mut work = with_log(work, log);
-        free_metrics(&mut work);
+        let brings_redis = connection.given_url().is_none();
+        if brings_redis {
+            // Webhooks of what is being developed are on this machine.
+            work.allow_private_hosts = true;
+            if work.mail_folder.as_os_str() == DEFAULT_MAIL_FOLDER {
+                work.mail_folder = dir.join("mail");
+            }
+        }
         binary::start_logging(&work);
-        if connection.given_url().is_some() {
+        if work.print_config || work.health_check {
+            let options = Options { connection: connection.of_worker(), work };
+            return binary::run(options, shutdown_signal()).await;
+        }
+        free_metrics(&mut work);
+        if !brings_redis {
             return work_on(None, connection, work, output).await;
         }
 
         let mut server = Server::start(server, port, &dir).await?;
         let connection = connection.at(server.url());
-        // Webhooks of what is being developed are on this machine.
-        work.allow_private_hosts = true;
-        if work.mail_folder.as_os_str() == DEFAULT_MAIL_FOLDER {
-            work.mail_folder = dir.join("mail");
-        }
         let worked = work_on(Some(&mut server), &connection, work, output).await;
         let stopped = server.stop().await;
         worked?;
@@ -99,7 +106,7 @@ async fn work_on(
     let place = server.as_ref().map(|server| server.place()).unwrap_or_default();
     let about = Welcome {
         server: client.server().clone(),
-        url: format!("redis://{}", client.redis().address()),
+        url: without_secrets(&connection.url()),
         place,
         work: work.clone(),
     };
@@ -139,6 +146,17 @@ fn free_metrics(work: &mut Work) {
     if work.metrics == DEFAULT_METRICS && TcpListener::bind(DEFAULT_METRICS).is_err() {
         let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
         work.metrics = free.map_or_else(|_| "off".to_owned(), |address| address.to_string());
+    }
+}
+
+/// An address of whatever kind without user and password.
+fn without_secrets(url: &str) -> String {
+    let (place, _) = url.split_once('?').unwrap_or((url, ""));
+    match place.split_once("://") {
+        Some((scheme, rest)) => {
+            format!("{scheme}://{}", rest.rsplit_once('@').map_or(rest, |(_, hosts)| hosts))
+        }
+        None => place.to_owned(),
     }
 }
 
@@ -189,3 +207,20 @@ const TRY: [&str; 3] = [
     r#"ergate enqueue email email.send '{"to": ["you@example.com"], "subject": "It works"}'"#,
     "ergate queue list",
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_shown_as_the_kind_it_is_and_without_secrets() {
+        for (given, shown) in [
+            ("redis://127.0.0.1:6379", "redis://127.0.0.1:6379"),
+            ("rediss://user:p%40ss@host:6380/1", "rediss://host:6380/1"),
+            ("redis+sentinel://:secret@a:26379,b:26379/primary", "redis+sentinel://a:26379,b:26379/primary"),
+            ("unix:///run/redis.sock?pass=se@cret", "unix:///run/redis.sock"),
+        ] {
+            assert_eq!(without_secrets(given), shown);
+        }
+    }
+}

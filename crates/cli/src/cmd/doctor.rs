@@ -81,31 +81,32 @@ impl Doctor {
         let spinner = output::spinner(&format!("looking at {}", redis.address()));
         let groups = examine(&redis, connection).await;
         spinner.finish_and_clear();
-        let groups = groups?;
+        let mut groups = groups?;
         let count = |level| {
             groups.iter().flat_map(|group| &group.findings).filter(|finding| finding.level == level).count()
         };
         let (fine, warnings, losing) = (count(Level::Ok), count(Level::Warn), count(Level::LosesWork));
+        if self.problems {
+            for group in &mut groups {
+                group.findings.retain(|finding| finding.level != Level::Ok);
+            }
+            groups.retain(|group| !group.findings.is_empty());
+        }
         if output.is_json() {
             let address = redis.address();
             output.json(&json!({"address": address, "ok": fine, "warnings": warnings, "loses_work": losing, "groups": groups}))?;
         } else {
-            for group in &groups {
-                self.print(group, output)?;
-            }
+            groups.iter().try_for_each(|group| group.print(output))?;
             output.line(verdict(fine, warnings, losing))?;
         }
         if losing > 0 { Err(Quiet(Code::Failed).into()) } else { Ok(()) }
     }
+}
 
-    fn print(&self, group: &Group, output: Output) -> anyhow::Result<()> {
-        let shown: Vec<_> =
-            group.findings.iter().filter(|finding| !self.problems || finding.level != Level::Ok).collect();
-        if shown.is_empty() {
-            return Ok(());
-        }
-        output.line(format!("{BOLD}{}{BOLD:#}", group.title))?;
-        for finding in shown {
+impl Group {
+    fn print(&self, output: Output) -> anyhow::Result<()> {
+        output.line(format!("{BOLD}{}{BOLD:#}", self.title))?;
+        for finding in &self.findings {
             let (mark, style) = match finding.level {
                 Level::Ok => ("✓", GREEN),
                 Level::Warn => ("!", YELLOW),

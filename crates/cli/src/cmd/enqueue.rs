@@ -42,7 +42,8 @@ pub(crate) struct Enqueue {
 
     /// Enqueue one job for each line of this file, each line a payload; `-` reads from stdin
     ///
-    /// Every line is checked before the first is sent; blank lines are skipped. Lines go in batches of 1,000, each all or none.
+    /// Every line is checked before the first is sent; blank lines are skipped. Lines go in batches of 1,000, or of fewer that
+    /// come to 4 MiB, each all or none.
     #[arg(long, value_name = "NDJSON", conflicts_with_all = ["id", "unique_key", "wait"])]
     file: Option<PathBuf>,
     /// Place within the queue, 1 (first) to 10 (last) [default: 5]
@@ -142,7 +143,7 @@ fn unique_key(text: &str) -> Result<String, String> {
 impl Enqueue {
     pub(crate) async fn run(self, connection: &Connection, output: Output) -> anyhow::Result<()> {
         if let Some(file) = &self.file {
-            let payloads = lines::read(file, self.payload_limit)?;
+            let payloads = lines::read(file, |line| lines::check(line, self.payload_limit))?;
             let client = self.connect(connection).await?;
             return lines::send(&self, &client, payloads, output).await;
         }
@@ -181,6 +182,9 @@ impl Enqueue {
         lines::check(&payload, self.payload_limit).map_err(|problem| {
             let refusal = Refusal::usage(format!("payload of job {} {problem}", self.name));
             match payload.first() {
+                _ if payload.len() > self.payload_limit => {
+                    refusal.hint("--payload-limit raises it for one call")
+                }
                 Some(b'{' | b'[' | b'"') | None => refusal,
                 _ => refusal.hint("text needs quotes of JSON inside those of the shell: '\"text\"'"),
             }

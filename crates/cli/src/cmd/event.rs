@@ -4,10 +4,11 @@ mod show;
 
 use std::path::PathBuf;
 
+use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use ergate_client::{Client, EventReceipt, EventView, SendEvent, SendEvents};
 use ergate_shared::{
-    EventId, EventName,
+    EventId, EventName, EventRecord,
     event::{LARGEST_EVENT, MOST_EVENTS},
 };
 use jiff::Timestamp;
@@ -120,21 +121,16 @@ impl Send {
             }
             return output.either(&as_json(&receipt), &receipt.id);
         };
-        let payloads = lines::read(file, LARGEST_EVENT)?;
+        let rest = self.rest_of_record(user.as_ref())?;
+        let payloads = lines::read(file, |line| check(line, rest))?;
         let client = connection.client().await?;
         let mut sent = 0;
-        let mut lines = payloads.iter().peekable();
-        while lines.peek().is_some() {
-            let events = lines
-                .by_ref()
-                .take(MOST_EVENTS)
-                .map(|line| Ok(self.event(&client, json_of("a line", line)?, user.clone())))
+        for part in payloads.parts(MOST_EVENTS) {
+            let events = part
+                .iter()
+                .map(|line| Ok(self.event(&client, serde_json::from_slice(line)?, user.clone())))
                 .collect::<anyhow::Result<SendEvents>>()?;
-            let receipts = events.await.map_err(|error| {
-                let before = output::counted(sent, "event");
-                anyhow::Error::from(error)
-                    .context(format!("{before} before are sent, those behind may be in part"))
-            })?;
+            let receipts = events.await.with_context(|| part.so_far("event", "sent"))?;
             for receipt in receipts {
                 sent += 1;
                 let told =
@@ -144,6 +140,21 @@ impl Send {
         }
         anstream::eprintln!("{GREEN}✓{GREEN:#} {}", output::counted(sent, "event"));
         Ok(())
+    }
+
+    /// How many bytes an event has beside its data.
+    fn rest_of_record(&self, user: Option<&Value>) -> anyhow::Result<usize> {
+        let ts = self.ts.unwrap_or_else(Timestamp::now);
+        let ts = u64::try_from(ts.as_millisecond()).unwrap_or(0);
+        let record = EventRecord {
+            id: EventId::generate(ts),
+            name: self.name.clone(),
+            data: Value::Null,
+            user: user.cloned(),
+            ts,
+            v: self.data_version.clone(),
+        };
+        Ok(serde_json::to_vec(&record)?.len() - Value::Null.to_string().len())
     }
 
     fn event(&self, client: &Client, data: Value, user: Option<Value>) -> SendEvent {
@@ -161,6 +172,19 @@ impl Send {
             event = event.version(version);
         }
         event
+    }
+}
+
+/// Says what is wrong with the data of an event that has so many bytes beside it, after the words "line 3".
+fn check(data: &[u8], rest: usize) -> Result<(), String> {
+    let data: Value = serde_json::from_slice(data).map_err(|error| format!("is not valid JSON: {error}"))?;
+    match rest + data.to_string().len() {
+        ..=LARGEST_EVENT => Ok(()),
+        size => Err(format!(
+            "makes an event of {}, the limit is {}",
+            output::counted(size as u64, "byte"),
+            output::grouped(LARGEST_EVENT as u64)
+        )),
     }
 }
 
@@ -223,4 +247,27 @@ fn table(views: &[EventView], clock: Clock) -> String {
         ]);
     }
     table.render()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn data_that_makes_too_large_an_event_is_refused_with_its_size() {
+        let data = format!("\"{}\"", "x".repeat(LARGEST_EVENT - 100));
+
+        assert_eq!(check(data.as_bytes(), 98), Ok(()));
+        assert_eq!(
+            check(data.as_bytes(), 99).unwrap_err(),
+            "makes an event of 524,289 bytes, the limit is 524,288"
+        );
+    }
+
+    #[test]
+    fn data_that_no_event_can_have_is_refused_before_anything_is_sent() {
+        for data in ["{\"a\":", "1e999", ""] {
+            assert!(check(data.as_bytes(), 0).is_err(), "{data}");
+        }
+    }
 }

@@ -1,13 +1,20 @@
 //! `ergate function`: durable functions by name.
 
 mod list;
+mod pause;
+mod remove;
 mod show;
+mod versions;
 
 use clap::{Args, Subcommand};
 use ergate_shared::{FunctionName, JobId};
 use serde_json::{Value, json};
 
-use crate::{connection::Connection, exit::Refusal, output::Output};
+use crate::{
+    connection::Connection,
+    exit::Refusal,
+    output::{self, Output},
+};
 
 /// `ergate function`.
 #[derive(Debug, Subcommand)]
@@ -19,15 +26,24 @@ pub(crate) enum Function {
     /// Start a run of a function by hand, and print its id
     Invoke(Invoke),
     /// Let a function start and go on with no runs; what executes goes on to its next sleep or end
-    Pause(One),
+    Pause(Versions),
     /// Let a paused function go on
-    Resume(One),
+    Resume(Versions),
+    /// Take a function off that no worker has any more: events start it no longer, its runs stay
+    Remove(Versions),
 }
 
 /// One function.
 #[derive(Debug, Args)]
 pub(crate) struct One {
     /// Its name
+    function: FunctionName,
+}
+
+/// All versions of a function, or one.
+#[derive(Debug, Args)]
+pub(crate) struct Versions {
+    /// Its name: `onboard` means all its versions, `onboard@2` one of them
     function: FunctionName,
 }
 
@@ -50,17 +66,14 @@ impl Function {
             Self::List => list::run(&connection.client().await?, output).await,
             Self::Show(one) => show::run(&connection.client().await?, &one.function, output).await,
             Self::Invoke(invoke) => invoke.run(connection, output).await,
-            Self::Pause(one) => {
-                let client = connection.client().await?;
-                client.queue(one.function.queue().as_str())?.pause().await?;
-                let json = json!({"function": one.function, "paused": true});
-                output.either(&json, format!("function {} is paused", one.function))
+            Self::Pause(Versions { function }) => {
+                pause::run(&connection.client().await?, &function, true, output).await
             }
-            Self::Resume(one) => {
-                let client = connection.client().await?;
-                client.queue(one.function.queue().as_str())?.resume().await?;
-                let json = json!({"function": one.function, "paused": false});
-                output.either(&json, format!("function {} goes on", one.function))
+            Self::Resume(Versions { function }) => {
+                pause::run(&connection.client().await?, &function, false, output).await
+            }
+            Self::Remove(Versions { function }) => {
+                remove::run(&connection.client().await?, &function, output).await
             }
         }
     }
@@ -78,7 +91,15 @@ impl Invoke {
             start = start.id(id.as_str());
         }
         let receipt = start.await?;
-        let json = json!({"function": self.function, "id": receipt.id, "duplicate": receipt.duplicate});
+        if receipt.duplicate {
+            output::note(format!("run {} is there already; nothing was started", receipt.id));
+        }
+        // Of several versions the newest is started, which has a name of its own.
+        let function = FunctionName::of_queue(&receipt.queue).unwrap_or_else(|| self.function.clone());
+        if function != self.function {
+            output::note(format!("it is a run of {function}"));
+        }
+        let json = json!({"function": function, "id": receipt.id, "duplicate": receipt.duplicate});
         if output.is_json() { output.json(&json) } else { output.raw(&receipt.id) }
     }
 }

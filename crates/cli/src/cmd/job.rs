@@ -154,9 +154,13 @@ pub(crate) fn explained(error: Error, queue: &QueueName) -> anyhow::Error {
         Error::WrongState { id, state: JobState::Leased, .. } => {
             format!("it runs: `ergate job wait {queue} {id}`, or cancel it first")
         }
-        Error::WrongState { id, state, .. } if state.is_ended() => {
+        // Who sends it back wants it to run again; who cancels it or wants it to run sooner does not.
+        Error::WrongState { id, state, action: "redriven" | "shown as a dead letter" }
+            if state.is_ended() =>
+        {
             format!("`ergate job retry {queue} {id}` makes any ended job ready again")
         }
+        Error::WrongState { state, .. } if state.is_ended() => return error.into(),
         Error::WrongState { id, .. } => format!("`ergate job show {queue} {id}` tells what it waits for"),
         _ => return error.into(),
     };

@@ -121,7 +121,8 @@ pub(crate) async fn known(client: &Client, name: &QueueName) -> anyhow::Result<H
         return Ok(queue);
     }
     let stats = queue.stats().await?;
-    if stats.records > 0 || stats.workers > 0 || !stats.settings.is_empty() {
+    let is_set = !stats.settings.is_empty() || !queue.limits().await?.is_empty();
+    if stats.records > 0 || stats.workers > 0 || is_set {
         return Ok(queue);
     }
     let refusal = Refusal::not_found(format!(
@@ -255,19 +256,19 @@ impl Purge {
                 .into());
         }
         let queue = known(client, &self.queue).await?;
+        let kind = format!("{} job", self.state);
         let count = queue.stats().await?.count(self.state);
-        let what =
-            format!("{} of queue {}", output::counted(count, &format!("{} job", self.state)), self.queue);
+        let mut removed = 0;
         if count > 0 {
+            let what = format!("{} of queue {}", output::counted(count, &kind), self.queue);
             confirm::deletion(&what, self.queue.as_str(), self.yes)?;
+            let bar = output::bar(count, "deleting");
+            let purged = queue.purge(self.state, |removed| bar.set_position(removed)).await;
+            removed = output::finish(&bar, purged, &kind, "deleted")?;
         }
-        let bar = output::bar(count, "deleting");
-        let removed = queue.purge(self.state, |removed| bar.set_position(removed)).await;
-        bar.finish_and_clear();
-        let removed = removed?;
         output.either(
             &json!({"queue": self.queue, "state": self.state, "removed": removed}),
-            format!("{GREEN}✓{GREEN:#} {} deleted", output::counted(removed, &format!("{} job", self.state))),
+            format!("{GREEN}✓{GREEN:#} {} deleted", output::counted(removed, &kind)),
         )
     }
 }

@@ -10,13 +10,13 @@ mod which;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
-use ergate_client::{Client, RunHandle};
+use ergate_client::{Client, Error, RunHandle};
 use ergate_shared::{FunctionName, JobId, JobState, duration};
 
 use super::job;
 use crate::{
     connection::Connection,
-    exit::{Code, Quiet},
+    exit::{Code, Quiet, Refusal},
     output::{self, Output},
 };
 
@@ -81,8 +81,16 @@ impl Run {
     }
 }
 
-fn explained(error: ergate_client::Error, function: &FunctionName) -> anyhow::Error {
-    job::explained(error, &function.queue())
+/// Says what concerns a job as what concerns a run.
+fn explained(error: Error, function: &FunctionName) -> anyhow::Error {
+    match error {
+        Error::NotFound { id, .. } => Refusal::not_found(format!(
+            "function {function} has no run {id}; it may have ended and been trimmed"
+        ))
+        .hint(format!("list what is there with `ergate run list {function}`"))
+        .into(),
+        error => job::explained(error, &function.queue()),
+    }
 }
 
 impl Wait {

@@ -19,6 +19,7 @@ use crate::{
 /// `ergate worker`.
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true)]
+#[command(after_help = "Options go after a verb: `ergate worker list --json`.")]
 pub(crate) struct Worker {
     #[command(flatten)]
     work: Work,

@@ -141,7 +141,8 @@ impl Table {
         table.trim_fmt()
     }
 
-    /// The last column, if it is prose, in lines of its own below each row; `None` if the rest does not fit either.
+    /// The last column, if it is prose, in lines of its own below each row; `None` if the rest does not fit either, or may wrap so
+    /// that its lines are no rows.
     fn below(&self, width: u16) -> Option<String> {
         /// How far in it stands.
         const INDENT: usize = 4;
@@ -150,7 +151,7 @@ impl Table {
             columns: columns.to_vec(),
             rows: self.rows.iter().map(|row| row[..columns.len()].to_vec()).collect(),
         };
-        if rest.narrowest() > width {
+        if rest.narrowest() > width || columns.iter().any(|column| matches!(column, Column::Prose(_))) {
             return None;
         }
         let grid = rest.grid(None);
@@ -253,6 +254,21 @@ mod tests {
 
         assert!(text.starts_with("queue  ready\nmail      12\n    the server said that\n"), "{text}");
         assert!(text.ends_with("http   1,000"), "{text}");
+    }
+
+    #[test]
+    fn with_more_columns_of_prose_than_find_room_each_row_is_a_block() {
+        let mut table = Table::new([Column::Word("kind"), Column::Prose("jobs"), Column::Prose("message")]);
+        table.row(["timeout".into(), "send-welcome, send-goodbye".into(), "it took far too long".into()]);
+        table.row(["panic".into(), "render".into(), "boom".into()]);
+
+        let text = plain(&table.render_within(Some(30)));
+
+        assert!(
+            text.starts_with("kind     timeout\njobs     send-welcome,\n         send-goodbye\n"),
+            "{text}"
+        );
+        assert!(text.ends_with("kind     panic\njobs     render\nmessage  boom"), "{text}");
     }
 
     #[test]

@@ -1,21 +1,21 @@
 //! Dead letters one by one, or by what they died of.
 
-use std::collections::{BTreeSet, HashMap};
-
 use clap::Args;
 use ergate_client::{Client, DeadLetters, Filter, JobView};
 use ergate_shared::{JobState, QueueName};
 use serde_json::json;
 
-use super::Which;
+use super::{Which, groups::Groups};
 use crate::{
     cmd::queue::known,
     listing,
-    output::{self, Cell, Clock, Column, DIM, Output, RED, Table},
+    output::{self, Clock, DIM, Output},
 };
 
 /// Dead letters read by one call.
 const PAGE: usize = 200;
+/// Dead letters listed at most.
+const MOST: u16 = 1000;
 
 /// `ergate dead list`.
 #[derive(Debug, Args)]
@@ -26,7 +26,7 @@ pub(crate) struct List {
     #[arg(long)]
     group: bool,
     /// How many to list
-    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=i64::from(MOST)))]
     limit: u16,
     /// Go on where the page before ended, which says with what
     #[arg(long, conflicts_with_all = ["name", "kind", "message", "tag", "since", "group"])]
@@ -42,14 +42,27 @@ impl List {
         let dead = queue.dead();
         let filter = self.which.filter(client);
         if self.group {
-            return self.groups(&all_matching(&dead, &filter, usize::MAX).await?.0, clock, output);
+            let mut groups = Groups::default();
+            read(&dead, &filter, |views| {
+                groups.add(&views);
+                true
+            })
+            .await?;
+            return self.groups(&groups, clock, output);
         }
         let limit = usize::from(self.limit);
         let (views, next, more) = if self.which.is_everything() {
             let page = dead.list(self.cursor.as_deref(), limit).await?;
             (page.items, page.next, false)
         } else {
-            let (views, more) = all_matching(&dead, &filter, limit).await?;
+            let mut views = Vec::new();
+            read(&dead, &filter, |matching| {
+                views.extend(matching);
+                views.len() <= limit
+            })
+            .await?;
+            let more = views.len() > limit;
+            views.truncate(limit);
             (views, None, more)
         };
         if output.is_json() {
@@ -63,13 +76,17 @@ impl List {
             return Ok(());
         }
         output.line(listing::jobs(JobState::Dead, &views, clock))?;
-        match next {
-            _ if more => output.line(format!("\n{DIM}and more; raise --limit{DIM:#}")),
-            Some(cursor) if queue.stats().await?.dead != views.len() as u64 => {
-                output.line(format!("\n{DIM}go on with --cursor {cursor}{DIM:#}"))
+        let remark = match next {
+            _ if more && self.limit == MOST => {
+                "and more; narrow it down, with --since or --message".to_owned()
             }
-            _ => Ok(()),
-        }
+            _ if more => "and more; raise --limit".to_owned(),
+            Some(cursor) if queue.stats().await?.dead != views.len() as u64 => {
+                format!("go on with --cursor {cursor}")
+            }
+            _ => return Ok(()),
+        };
+        output.line(format!("\n{DIM}{remark}{DIM:#}"))
     }
 
     fn none(&self) {
@@ -77,92 +94,33 @@ impl List {
         output::note(format!("queue {} has no dead letters{such}", self.queue));
     }
 
-    fn groups(&self, views: &[JobView], clock: Clock, output: Output) -> anyhow::Result<()> {
-        let groups = grouped(views);
+    fn groups(&self, groups: &Groups, clock: Clock, output: Output) -> anyhow::Result<()> {
         if output.is_json() {
-            let groups: Vec<_> = groups
-                .iter()
-                .map(|group| {
-                    json!({
-                        "count": group.count, "kind": group.kind, "message": group.message, "names": group.names,
-                        "first_at": group.first, "last_at": group.last,
-                    })
-                })
-                .collect();
-            return output.json(&json!({"queue": self.queue, "groups": groups}));
+            return output.json(&json!({"queue": self.queue, "groups": groups.to_json()}));
         }
         if groups.is_empty() {
             self.none();
             return Ok(());
         }
-        let mut table = Table::new([
-            Column::Number("count"),
-            Column::Word("kind"),
-            Column::Word("last died"),
-            Column::Prose("jobs"),
-            Column::Prose("message"),
-        ]);
-        for group in groups {
-            table.row([
-                Cell::count(group.count, RED),
-                group.kind.into(),
-                Cell::styled(clock.brief(group.last), DIM),
-                group.names.into_iter().collect::<Vec<_>>().join(", ").into(),
-                listing::shortened(group.message).into(),
-            ]);
-        }
-        output.line(table.render())
+        output.line(groups.table(clock))
     }
 }
 
-/// Reads until `limit` match; whether more would.
-async fn all_matching(
+/// Reads page by page and hands over what matches of each, until `take` wants no more.
+async fn read(
     dead: &DeadLetters,
     filter: &Filter,
-    limit: usize,
-) -> anyhow::Result<(Vec<JobView>, bool)> {
+    mut take: impl FnMut(Vec<JobView>) -> bool,
+) -> anyhow::Result<()> {
     let spinner = output::spinner("reading dead letters");
-    let (mut matching, mut cursor) = (Vec::new(), None);
+    let mut cursor = None;
     loop {
         let page = dead.list(cursor.as_deref(), PAGE).await?;
-        matching.extend(page.items.into_iter().filter(|view| filter.matches(view)));
+        let goes_on = take(page.items.into_iter().filter(|view| filter.matches(view)).collect());
         cursor = page.next;
-        if matching.len() > limit || cursor.is_none() {
+        if !goes_on || cursor.is_none() {
             spinner.finish_and_clear();
-            let more = matching.len() > limit;
-            matching.truncate(limit);
-            return Ok((matching, more));
+            return Ok(());
         }
     }
-}
-
-#[derive(Debug, PartialEq)]
-struct Group<'a> {
-    kind: &'a str,
-    message: &'a str,
-    names: BTreeSet<&'a str>,
-    count: u64,
-    first: u64,
-    last: u64,
-}
-
-/// Who died of the same thing, the most first.
-fn grouped(views: &[JobView]) -> Vec<Group<'_>> {
-    let deaths = views.iter().map(|view| {
-        let failure = view.failure.as_ref();
-        let kind = failure.map_or("", |failure| failure.kind.as_str());
-        (kind, failure.map_or("", |failure| failure.message.as_str()), view.name(), view.at.unwrap_or(0))
-    });
-    let mut groups: HashMap<(&str, &str), Group<'_>> = HashMap::new();
-    for (kind, message, name, at) in deaths {
-        let new = Group { kind, message, names: BTreeSet::new(), count: 0, first: at, last: at };
-        let group = groups.entry((kind, message)).or_insert(new);
-        group.names.insert(name);
-        group.count += 1;
-        group.first = group.first.min(at);
-        group.last = group.last.max(at);
-    }
-    let mut groups: Vec<_> = groups.into_values().collect();
-    groups.sort_by(|a, b| b.count.cmp(&a.count).then(b.last.cmp(&a.last)));
-    groups
 }

@@ -76,8 +76,7 @@ impl Redrive {
         let bar = output::bar(matching, "redriving");
         let done =
             queue.dead().redrive_all(&filter, self.rate, false, |redriven| bar.set_position(redriven)).await;
-        bar.finish_and_clear();
-        let done = done?;
+        let done = output::finish(&bar, done, "dead letter", "redriven")?;
         let pace = match self.rate {
             Some(rate) if done.redriven > 1 => {
                 let last = std::time::Duration::try_from_secs_f64((done.redriven - 1) as f64 / rate);

@@ -81,7 +81,7 @@ fn of_queue(name: &QueueName, stats: &QueueStats) -> Vec<Finding> {
     let keep: f64 = stats.settings.get("keep_dead").and_then(|keep| keep.parse().ok()).unwrap_or(KEEP_DEAD);
     if stats.dead > 0 && stats.dead as f64 >= keep * NEARLY_TRIMMED {
         findings.push(Finding::loses_work(
-            format!("queue {name} has {} and keeps {keep}: the oldest are being forgotten", counted(stats.dead, "dead letter")),
+            format!("queue {name} has {} and keeps {keep}: the oldest will soon be forgotten", counted(stats.dead, "dead letter")),
             format!("`ergate dead list {name} --group`, then redrive or purge them; or `ergate queue limit {name} --keep-dead N`"),
         ));
     }

@@ -25,6 +25,15 @@ pub(crate) struct Payloads {
     from: String,
 }
 
+/// Some of the payloads: those that are sent by one call.
+#[derive(Debug)]
+pub(crate) struct Part<'a> {
+    payloads: &'a Payloads,
+    /// How many come before them.
+    before: usize,
+    places: &'a [(std::ops::Range<usize>, usize)],
+}
+
 /// Reads a file, or stdin for `None`.
 pub(crate) fn read_all(path: Option<&Path>) -> anyhow::Result<Vec<u8>> {
     match path {
@@ -56,20 +65,25 @@ pub(super) fn check(payload: &[u8], limit: usize) -> Result<(), String> {
         .map_err(|error| format!("is not valid JSON: {error}"))
 }
 
-/// Reads and checks every line.
-pub(crate) fn read(file: &Path, limit: usize) -> anyhow::Result<Payloads> {
+/// Reads every line and has it checked: `check` says what is wrong with it, after the words "line 3".
+pub(crate) fn read(file: &Path, check: impl Fn(&[u8]) -> Result<(), String>) -> anyhow::Result<Payloads> {
     let path = (file.as_os_str() != "-").then_some(file);
     let from = path.map_or_else(|| "stdin".to_owned(), |path| path.display().to_string());
-    Payloads::parse(read_all(path)?, from, limit)
+    Payloads::parse(read_all(path)?, from, check)
 }
 
 impl Payloads {
-    /// The payloads in the order of the lines.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &[u8]> {
-        self.places.iter().map(|(range, _)| self.text[range.clone()].trim_ascii())
+    /// The payloads in the order of the lines, so many at a time.
+    pub(crate) fn parts(&self, most: usize) -> impl Iterator<Item = Part<'_>> {
+        let parts = self.places.chunks(most).enumerate();
+        parts.map(move |(number, places)| Part { payloads: self, before: number * most, places })
     }
 
-    fn parse(text: Vec<u8>, from: String, limit: usize) -> anyhow::Result<Self> {
+    fn parse(
+        text: Vec<u8>,
+        from: String,
+        check: impl Fn(&[u8]) -> Result<(), String>,
+    ) -> anyhow::Result<Self> {
         let mut places = Vec::new();
         let mut problems = Vec::new();
         let mut bad = 0_u64;
@@ -80,7 +94,7 @@ impl Payloads {
             if payload.is_empty() {
                 continue;
             }
-            match check(payload, limit) {
+            match check(payload) {
                 Ok(()) => places.push((range, number + 1)),
                 Err(problem) => {
                     bad += 1;
@@ -113,6 +127,21 @@ impl Payloads {
     }
 }
 
+impl Part<'_> {
+    /// The payloads in the order of the lines.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        self.places.iter().map(move |(range, _)| self.payloads.text[range.clone()].trim_ascii())
+    }
+
+    /// What became of the file when the call for this part fails; `what` names a payload, which then is `done`.
+    pub(crate) fn so_far(&self, what: &str, done: &str) -> String {
+        let (first, last) = (self.places[0].1, self.places[self.places.len() - 1].1);
+        let before = output::counted(self.before as u64, what);
+        let from = &self.payloads.from;
+        format!("{before} before line {first} of {from} are {done}; lines {first} to {last} may be in part")
+    }
+}
+
 /// Sends them all and prints their ids in the order of the lines.
 pub(super) async fn send(
     enqueue: &Enqueue,
@@ -123,20 +152,9 @@ pub(super) async fn send(
     let total = payloads.places.len();
     let bar = output::bar(total as u64, "enqueueing");
     let mut weakest = None;
-    for (number, part) in payloads.places.chunks(AT_ONCE).enumerate() {
-        let jobs: EnqueueAll = part
-            .iter()
-            .map(|(range, _)| enqueue.job(client, payloads.text[range.clone()].trim_ascii().to_vec()))
-            .collect();
-        let receipts = jobs.await.map_err(|error| {
-            let (first, last) = (part[0].1, part[part.len() - 1].1);
-            let sent = output::counted((number * AT_ONCE) as u64, "job");
-            let error = anyhow::Error::from(error);
-            error.context(format!(
-                "{sent} before line {first} of {} are enqueued; lines {first} to {last} may be in part",
-                payloads.from
-            ))
-        })?;
+    for part in payloads.parts(AT_ONCE) {
+        let jobs: EnqueueAll = part.iter().map(|payload| enqueue.job(client, payload.to_vec())).collect();
+        let receipts = jobs.await.with_context(|| part.so_far("job", "enqueued"))?;
         let told = bar.suspend(|| {
             receipts.iter().try_for_each(|receipt| {
                 if output.is_json() { output.raw(as_json(receipt)) } else { output.raw(&receipt.id) }
@@ -159,7 +177,7 @@ mod tests {
     use super::*;
 
     fn parse(text: &str) -> anyhow::Result<Payloads> {
-        Payloads::parse(text.as_bytes().to_vec(), "users.ndjson".to_owned(), 100)
+        Payloads::parse(text.as_bytes().to_vec(), "users.ndjson".to_owned(), |line| check(line, 100))
     }
 
     #[test]
@@ -189,6 +207,21 @@ mod tests {
         let error = parse(&format!("\"{}\"", "x".repeat(200))).unwrap_err().to_string();
 
         assert!(error.contains("line 1 has 202 bytes, the limit is 100 bytes"), "{error}");
+    }
+
+    #[test]
+    fn a_call_that_fails_is_told_with_its_lines_and_what_went_before() {
+        let payloads = parse("1\n\n2\n3\n4\n").unwrap();
+
+        let told: Vec<_> = payloads.parts(2).map(|part| part.so_far("job", "enqueued")).collect();
+
+        assert_eq!(
+            told,
+            [
+                "0 jobs before line 1 of users.ndjson are enqueued; lines 1 to 3 may be in part",
+                "2 jobs before line 4 of users.ndjson are enqueued; lines 4 to 5 may be in part",
+            ]
+        );
     }
 
     #[test]

@@ -36,11 +36,19 @@ impl Show {
             let limits = keys::page(&queue.limits().await?);
             return output.either(&as_json(&self.queue, &stats), page(&self.queue, &stats) + &limits);
         };
-        let jobs = self.jobs(&queue, state).await?;
+        let mut jobs = self.jobs(&queue, state).await?;
+        // Of few leased jobs Redis tells all at once, however many are asked for. With a cursor they would be lost between pages.
+        let is_whole = self.cursor.is_none() && jobs.next.is_none();
+        let is_cut = is_whole && jobs.items.len() > usize::from(self.limit);
+        if is_cut {
+            jobs.items.truncate(self.limit.into());
+        }
         if output.is_json() {
             let views: Vec<_> = jobs.items.iter().map(|view| view.to_json()).collect();
-            return output
-                .json(&json!({"queue": self.queue, "state": state, "jobs": views, "next": jobs.next}));
+            return output.json(&json!({
+                "queue": self.queue, "state": state, "jobs": views, "next": jobs.next,
+                "more": is_cut || jobs.next.is_some(),
+            }));
         }
         if jobs.items.is_empty() {
             output::note(format!(
@@ -52,6 +60,10 @@ impl Show {
         }
         output.line(listing::jobs(state, &jobs.items, Clock::new(stats.now)))?;
         match jobs.next {
+            _ if is_cut => output.line(format!(
+                "\n{DIM}of {}; raise --limit{DIM:#}",
+                output::counted(stats.count(state), "job")
+            )),
             Some(cursor) if jobs.items.len() as u64 != stats.count(state) => output.line(format!(
                 "\n{DIM}of {}; go on with --cursor {cursor}{DIM:#}",
                 output::counted(stats.count(state), "job")

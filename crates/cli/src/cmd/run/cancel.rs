@@ -1,7 +1,7 @@
 //! Cancelling runs: one, or all that are meant.
 
 use clap::Args;
-use ergate_client::{Cancelled, Client};
+use ergate_client::{Cancelled, CancelledRuns, Client, Error};
 use ergate_shared::{FunctionName, JobId};
 use serde_json::json;
 
@@ -23,7 +23,8 @@ Examples:
   ergate run cancel onboard --state suspended --until 30d
   ergate run cancel --all --dry-run")]
 pub(crate) struct Cancel {
-    /// Its function; without an id, all of its runs that are meant [default: of all functions]
+    /// Its function: `onboard` is version 1 of it, `onboard@2` version 2; without an id, all of its runs that are meant
+    /// [default: of all functions]
     function: Option<FunctionName>,
     /// Its id
     id: Option<JobId>,
@@ -61,7 +62,11 @@ impl Cancel {
             return self.one(client, function, id, output).await;
         }
         known(client, self.function.as_ref()).await?;
-        let runs = client.runs(self.which.filter(client, self.function.as_ref())).going_on()?;
+        let now = client.redis().now_ms();
+        let mut filter = self.which.filter(client, self.function.as_ref());
+        // What is started while somebody is asked is not what they were asked about.
+        filter.until = Some(filter.until.map_or(now, |until| until.min(now)));
+        let runs = client.runs(filter).going_on()?;
         let matching = runs.count().await?;
         if self.dry_run {
             return output.either(
@@ -69,16 +74,16 @@ impl Cancel {
                 format!("{} would be cancelled", output::counted(matching, "run")),
             );
         }
+        let mut done = CancelledRuns::default();
         if matching > 0 {
             let of = self.function.as_ref().map(|function| format!(" of function {function}"));
             let what = format!("{}{}", output::counted(matching, "run"), of.unwrap_or_default());
             let name = self.function.as_ref().map_or("all", FunctionName::as_str);
             confirm::cancellation(&what, name, self.yes)?;
+            let bar = output::bar(matching, "cancelling");
+            let cancelled = runs.cancel(&self.reason, |done| bar.set_position(done)).await;
+            done = output::finish(&bar, cancelled, "run", "seen to")?;
         }
-        let bar = output::bar(matching, "cancelling");
-        let done = runs.cancel(&self.reason, |done| bar.set_position(done)).await;
-        bar.finish_and_clear();
-        let done = done?;
         let asked = match done.asked {
             0 => String::new(),
             asked => format!(
@@ -101,7 +106,11 @@ impl Cancel {
     ) -> anyhow::Result<()> {
         let run = client.run(function.as_str(), id.as_str())?;
         if self.dry_run {
-            run.state().await.map_err(|error| explained(error, function))?;
+            let state = run.job().status().await.map_err(|error| explained(error, function))?;
+            if state.is_ended() {
+                let error = Error::WrongState { id: id.clone(), state, action: "cancelled" };
+                return Err(explained(error, function));
+            }
             let json = json!({"function": function, "id": id, "dry_run": true});
             return output.either(&json, format!("run {id} would be cancelled"));
         }

@@ -25,7 +25,7 @@ Examples:
   ergate run list onboard --state suspended
   ergate run list --state failed --since 2h --json")]
 pub(crate) struct List {
-    /// Only runs of this function [default: of all]
+    /// Only runs of this function: `onboard` is version 1 of it, `onboard@2` version 2 [default: of all]
     function: Option<FunctionName>,
     /// How many to list
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=1000))]
@@ -43,16 +43,26 @@ impl List {
         let runs = client.runs(self.which.filter(client, self.function.as_ref()));
         let clock = Clock::new(client.redis().now_ms());
         let spinner = output::spinner("reading runs");
+        let goes_on = self.cursor.is_some();
         let (mut views, mut next) = (Vec::new(), self.cursor);
+        let (mut left, mut most) = (usize::from(self.limit), PAGE);
+        let mut ask = left.min(PAGE);
         loop {
-            // A page never has more runs than were asked for, so that none is left between two pages.
-            let left = usize::from(self.limit) - views.len();
-            let page = runs.page(next.as_deref(), left.min(PAGE)).await?;
+            let page = runs.page(next.as_deref(), ask).await?;
+            if page.items.len() > left && ask > left {
+                // Those beyond the limit would be lost between two pages: a shorter stretch is read instead.
+                most = (ask / 2).max(left);
+                ask = most;
+                continue;
+            }
+            left = left.saturating_sub(page.items.len());
             views.extend(page.items);
             next = page.next;
-            if views.len() >= usize::from(self.limit) || next.is_none() {
+            if left == 0 || next.is_none() {
                 break;
             }
+            // Few of those that were looked at are meant.
+            ask = (2 * ask).min(most);
         }
         spinner.finish_and_clear();
         if output.is_json() {
@@ -62,7 +72,8 @@ impl List {
         if views.is_empty() {
             let of = self.function.map(|function| format!(" of {function}")).unwrap_or_default();
             let such = if self.which.is_everything() { "" } else { " like that" };
-            output::note(format!("there are no runs{of}{such}"));
+            let after = if goes_on { " after that" } else { "" };
+            output::note(format!("there are no runs{of}{such}{after}"));
             return Ok(());
         }
         output.line(table(&views, self.function.is_none(), clock))?;

@@ -26,7 +26,8 @@ Examples:
   ergate run rerun onboard 01KB3Y6W8Q4V9T2N5R7C1D0F3G --from charge --input '{\"user\": 8}'
   ergate run rerun --failed --since 2h --until 1h")]
 pub(crate) struct Rerun {
-    /// Its function; with --failed, the one whose runs are meant [default: all]
+    /// Its function: `onboard` is version 1 of it, `onboard@2` version 2; with --failed, the one whose runs are meant
+    /// [default: all]
     function: Option<FunctionName>,
     /// Its id
     id: Option<JobId>,
@@ -106,22 +107,23 @@ impl Rerun {
             let json = json!({"function": function, "id": id, "outcome": "ready"});
             return output.either(&json, format!("{GREEN}✓{GREEN:#} run {id} goes on"));
         }
-        let mut rerun = run.rerun();
+        let new_id = self.new_id.unwrap_or_else(JobId::generate);
+        let mut rerun = run.rerun().id(new_id.as_str());
         if let Some(step) = &self.from {
             rerun = rerun.from(step);
         }
         if let Some(data) = &self.input {
             rerun = rerun.data(data);
         }
-        if let Some(id) = &self.new_id {
-            rerun = rerun.id(id.as_str());
+        if rerun.unless_there().await.map_err(explained)?.is_none() {
+            let json = json!({"function": function, "id": new_id, "outcome": "there"});
+            return output.either(&json, format!("run {new_id} is there already; nothing was started"));
         }
-        let new = rerun.await.map_err(explained)?;
         let json = json!({
-            "function": function, "id": new.id(), "rerun_of": id, "from": self.from, "outcome": "started",
+            "function": function, "id": new_id, "rerun_of": id, "from": self.from, "outcome": "started",
         });
         let from = self.from.map(|step| format!(", from {step:?} on")).unwrap_or_default();
-        output.either(&json, format!("{GREEN}✓{GREEN:#} run {} does run {id} again{from}", new.id()))
+        output.either(&json, format!("{GREEN}✓{GREEN:#} run {new_id} does run {id} again{from}"))
     }
 
     async fn many(
@@ -145,15 +147,16 @@ impl Rerun {
         } else {
             runs.again(self.rate, |done| bar.set_position(done)).await
         };
-        bar.finish_and_clear();
-        let done = done?;
-        let how = if self.anew { "started over" } else { "go on where they failed" };
+        let done = output::finish(&bar, done, "failed run", "replayed")?;
+        let (how, why) = match self.anew {
+            true => ("started over", "they were started over before"),
+            false => ("go on where they failed", "somebody was faster"),
+        };
         let left = match done.left {
             0 => String::new(),
-            left => format!(
-                "; {} stayed, as another run holds their unique key or somebody was faster",
-                output::grouped(left)
-            ),
+            left => {
+                format!("; {} stayed, as another run holds their unique key or {why}", output::grouped(left))
+            }
         };
         output.either(
             &json!({"function": function, "replayed": done.redriven, "left": done.left}),

@@ -48,6 +48,7 @@ pub(crate) struct Set {
         long,
         value_name = "JSON",
         default_value = "null",
+        conflicts_with = "function",
         allow_negative_numbers = true,
         help_heading = "What"
     )]

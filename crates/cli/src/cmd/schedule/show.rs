@@ -16,7 +16,7 @@ pub(super) fn run(view: &ScheduleView, output: Output) -> anyhow::Result<()> {
     output.line(page(view))
 }
 
-/// `Mon 2026-11-23 03:00 +01:00`, in UTC.
+/// `2026-11-23 03:00:00 UTC`, whatever the zone of the schedule.
 pub(super) fn moment(time: Timestamp) -> String {
     time.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
 }
