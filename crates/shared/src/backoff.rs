@@ -131,7 +131,7 @@ impl Default for Backoff {
     }
 }
 
-/// Writes what [`FromStr`] reads.
+/// Writes what [`FromStr`] reads: the jitter is not in it, nor the longest delay of a fixed one.
 impl fmt::Display for Backoff {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.curve {
@@ -151,7 +151,7 @@ impl fmt::Display for Backoff {
     }
 }
 
-/// Reads `none`, `fixed:10s`, `exponential:1s`, `exponential:1s..1h`, `linear:5s` or `table:1s,1m,1h`.
+/// Reads `none`, `fixed:10s`, `exponential:1s`, `exponential:1s..1h`, `linear:5s` or `table:1s,1m,1h`; the jitter is slight.
 impl FromStr for Backoff {
     type Err = Error;
 

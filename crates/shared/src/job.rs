@@ -8,7 +8,7 @@ use crate::{Backoff, Priority};
 
 /// A unit of work: its payload is the implementing type, its identity the name.
 ///
-/// Everything but the name has a default, and what a producer says on one job goes before what the type declares.
+/// Everything but the name has a default, and what a producer says on one job overrides what the type declares.
 ///
 /// ```
 /// # use std::time::Duration;
@@ -41,10 +41,11 @@ pub trait Job: Serialize + DeserializeOwned + Send + 'static {
     /// The longest one attempt may run; default 30 minutes. The attempt is then dropped and counts as failed.
     const TIMEOUT: Duration = Duration::from_mins(30);
 
-    /// After which the attempt's cancellation token fires, so that the handler can end in order; default never.
+    /// After which the handler is told to end, so that it can do so in order; default never. Ignored if it is not shorter than
+    /// the time-out.
     const SOFT_TIMEOUT: Option<Duration> = None;
 
-    /// What becomes of it after its last attempt; default dead letter.
+    /// What becomes of it once it has failed for good; default dead letter.
     const ON_EXHAUSTED: OnExhausted = OnExhausted::DeadLetter;
 
     /// The version of the payload's shape; default 1. Raise it with [`upcast`](Self::upcast) when the shape changes.
@@ -77,10 +78,12 @@ pub trait Job: Serialize + DeserializeOwned + Send + 'static {
         Vec::new()
     }
 
-    /// Turns a payload of an older `version` into today's shape.
+    /// Turns a payload of another `version` into today's shape.
+    ///
+    /// It is called for newer versions too, which a newer release enqueued: refuse those.
     ///
     /// # Errors
-    /// What it says goes to the dead letters with the payload; the default says that the version is not known.
+    /// The job has failed for good, with what the error says; the default says that the version is not known.
     fn upcast(version: u16, payload: serde_json::Value) -> Result<serde_json::Value, String> {
         let _ = payload;
         Err(format!(
@@ -90,15 +93,17 @@ pub trait Job: Serialize + DeserializeOwned + Send + 'static {
     }
 }
 
-/// What becomes of a job after its last attempt.
+/// What becomes of a job that has failed for good: after its last attempt, by a fatal failure, or because its payload cannot be
+/// read. One that has crashed too often, has expired, or has no handler is a dead letter in any case.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OnExhausted {
     /// It is kept as a dead letter, to be looked at and redriven.
     #[default]
     DeadLetter,
-    /// It is forgotten; counters and logs still say so.
+    /// It is forgotten; only metrics and the worker's log still say so.
     Discard,
-    /// It starts over with all its attempts after this long.
+    /// It starts over with all its attempts after this long. After a fatal failure, or if its payload cannot be read, it is a dead
+    /// letter instead, since trying again does not help.
     RetryLater(Duration),
 }

@@ -9,7 +9,7 @@ use crate::Error;
 pub struct Tries {
     /// Attempts that failed: the handler said no, panicked or ran out of time. Limited by `retries`.
     pub failures: u32,
-    /// Attempts whose worker died or lost its lease. Limited by the queue's crash limit, default 3.
+    /// Attempts whose worker died or lost its lease. Limited by the crash limit of the worker that finds that out, default 3.
     pub crashes: u32,
     /// Attempts handed back by a worker that was stopping. Free.
     pub interruptions: u32,

@@ -7,7 +7,7 @@ pub enum Error {
     /// The worker was put together in a way that cannot work; all that is wrong with it.
     #[error("worker cannot start: {}", .0.join("; "))]
     Setup(Vec<String>),
-    /// Redis could not be reached when the worker started.
+    /// Redis refused a limit that the worker sets as it starts. A Redis that cannot be reached is waited for.
     #[error(transparent)]
     Client(#[from] ergate_client::Error),
     /// The thread for heartbeats could not be started.

@@ -122,10 +122,20 @@ impl<S> FromContext<S> for Deadline {
     }
 }
 
-/// Tells a handler that it should end: cancelled, soft time-out, worker stopping, or lease lost.
+/// Tells a handler that it should end.
 ///
-/// A handler that does not listen is dropped a little later. When the lease is lost every handler is dropped at once: one that
-/// listens is polled once more, and what it does before it next has to wait is done.
+/// | why | it is told | it is dropped | if it returns an error then, or is dropped |
+/// |---|---|---|---|
+/// | the job was cancelled | at once | 5 s later | the job is cancelled |
+/// | the worker stops | when the [shutdown deadline](crate::Worker::shutdown_deadline) is over, and not before | 0.5 s later | the job is handed back, and no attempt is counted |
+/// | [`SOFT_TIMEOUT`](ergate_shared::Job::SOFT_TIMEOUT) is over | then | at [`TIMEOUT`](ergate_shared::Job::TIMEOUT) | the attempt has failed, like any other |
+/// | the lease is lost | when nine tenths of it are over | at once | the job goes back to the queue once the lease is over, and a crash is counted |
+///
+/// If it returns `Ok`, whatever it was told, the job is completed, unless its lease is over by then. Whatever it was told, it is
+/// dropped at its time-out at the latest.
+///
+/// When the lease is lost, a handler that listens is polled once more: what it does before it next has to wait is done. What
+/// blocks its thread cannot be dropped: it goes on, and what it returns is dropped.
 #[derive(Debug, Clone)]
 pub struct Cancelled(Context);
 

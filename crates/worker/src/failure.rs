@@ -53,7 +53,8 @@ impl Failure {
         Self { course, kind: FailureKind::Error, error }
     }
 
-    /// Dead-letters the job now, whatever tries are left.
+    /// Dead-letters the job now, whatever tries are left. With
+    /// [`OnExhausted::Discard`](ergate_shared::OnExhausted::Discard) it is forgotten instead.
     pub fn fatal(why: impl fmt::Display) -> Self {
         Self::new(Course::Fatal, anyhow::Error::msg(why.to_string()))
     }
@@ -132,7 +133,7 @@ impl fmt::Display for Failure {
 
 /// Verdicts on any `Result`.
 pub trait Verdict<T> {
-    /// An error dead-letters the job now.
+    /// An error dead-letters the job now, as [`Failure::fatal`] does.
     ///
     /// # Errors
     /// The same error, with that verdict.

@@ -140,6 +140,8 @@ impl<S: Send + Sync + 'static> Function<S> {
     ///
     /// The schedule has the function's name, a second one of the same function `<name>-2` and so on. For one that catches
     /// up, overlaps or jitters in another way hand [`Worker::schedule`](crate::Worker::schedule) one that starts this function.
+    ///
+    /// It starts the newest version, whichever declares it: of several [versions](Self::version) in a worker only one may.
     pub fn cron(mut self, expression: &str) -> Self {
         self.crons.push(expression.to_owned());
         self
@@ -154,6 +156,8 @@ impl<S: Send + Sync + 'static> Function<S> {
 
     /// Calls this when a run of it has failed for good: a durable function of its own, `<name>-failure`, which is started by
     /// [`FunctionFailed`] and may have steps. It is not called for one that is cancelled.
+    ///
+    /// It is called for runs of all [versions](Self::version), whichever declares it: of several in a worker only one may.
     pub fn on_failure<Args, H: FunctionHandler<Args, S, Input = FunctionFailed>>(
         mut self,
         handler: H,
@@ -209,6 +213,9 @@ impl<S: Send + Sync + 'static> Function<S> {
     ///
     /// Give code that cannot replay what runs under way have done a version of its own, and a worker both of them until these
     /// have ended. Runs of a version that no worker has wait for one that has it.
+    ///
+    /// [`cron`](Self::cron) and [`on_failure`](Self::on_failure) concern the function, whatever its version: declare them with the
+    /// newest one only. A worker that is given them twice does not start.
     pub fn version(mut self, version: u32) -> Self {
         if version == 0 {
             self.misplaced.push("has version 0; the first is 1".to_owned());

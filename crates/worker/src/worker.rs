@@ -100,7 +100,7 @@ impl<S: Send + Sync + 'static> Worker<S> {
         }
     }
 
-    /// Works on a queue, with this many jobs of it running at once.
+    /// Works on a queue, with this many jobs of it running at once in this process: 1 to 100,000.
     pub fn queue(self, name: &str, slots: usize) -> Self {
         self.weighted_queue(name, slots, 1)
     }
@@ -184,7 +184,7 @@ impl<S: Send + Sync + 'static> Worker<S> {
     ///
     /// What it starts goes to a queue like everything else; this worker need not work on it. When no worker has declared
     /// it for two minutes it is *retired*: it starts nothing, keeps its state, and goes on with it when it is
-    /// declared again. One of the same name that was set by hand goes before it.
+    /// declared again. One of the same name that was set by hand takes precedence over it.
     ///
     /// ```
     /// # use ergate_worker::Worker;
@@ -215,7 +215,8 @@ impl<S: Send + Sync + 'static> Worker<S> {
         self
     }
 
-    /// Sets how long Redis keeps jobs for this worker without a heartbeat; default 15 s, heartbeats each third of it.
+    /// Sets how long Redis keeps jobs for this worker without a heartbeat: 1 s to 1 h, default 15 s. Heartbeats are sent each
+    /// third of it.
     ///
     /// A worker that dies costs its jobs at most this plus two seconds.
     pub fn lease(mut self, lease: Duration) -> Self {
@@ -234,7 +235,9 @@ impl<S: Send + Sync + 'static> Worker<S> {
         self
     }
 
-    /// Sets how many workers may die under a job before it is a dead letter; default 3.
+    /// Sets how many workers a job may take along before it is a dead letter; default 3: the third is the last.
+    ///
+    /// What counts is the limit of the worker that finds the dead one, so give all workers of a queue the same.
     pub fn crash_limit(mut self, limit: u32) -> Self {
         if limit == 0 {
             self.problems.push("crash limit 0 would bury every job".to_owned());
@@ -244,6 +247,10 @@ impl<S: Send + Sync + 'static> Worker<S> {
     }
 
     /// Is called with every job that becomes a dead letter on this worker: to raise an alert.
+    ///
+    /// Jobs that are dead because of crashes, or because they expired, do not come here: watch
+    /// [`QueueStats::dead`](ergate_client::QueueStats) for them. The hook is called between two calls to Redis, and the queue
+    /// stands still meanwhile, so it must not block: hand the letter to a task or a channel. A panic in it is logged.
     pub fn on_dead(mut self, hook: impl Fn(DeadLetter) + Send + Sync + 'static) -> Self {
         self.on_dead = Some(Arc::new(hook));
         self

@@ -1,7 +1,8 @@
 //! The handler: reads audit logs, writes a CSV, stores it, mails a link, leaves a notification.
 //!
-//! Every step may be done twice and nothing doubles: the file and the mail have the job's id for their name, the
-//! notification has it for its key. Whatever fails is returned, so that Ergate tries again.
+//! Every step may be done twice: the file and the notification have the job's id for their name and key, so that neither
+//! doubles, and the mail has it for its message id. Only a crash between the mail and the notification sends the mail again,
+//! under that same id. Whatever fails is returned, so that Ergate tries again.
 
 use ergate::prelude::*;
 use jiff::Timestamp;

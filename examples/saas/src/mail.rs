@@ -1,7 +1,7 @@
 //! Mail, as real messages in a folder.
 //!
-//! A message has the key of the step that sends it for its id and its file's name: a step that is done again after a crash
-//! replaces its message.
+//! A message's key is its id and its file's name: one that is sent again under the same key, as by a step that is done again
+//! after a crash, replaces the first.
 
 use std::{
     fs,

@@ -63,8 +63,12 @@ impl<S: Send + Sync + 'static> Worker<S> {
     /// deadline, tells the rest to end, hands them back, and leaves. Dropped before that it ends at once, as if it had been killed:
     /// handlers are dropped, and others take their jobs over when the lease runs out.
     ///
+    /// While Redis cannot be reached it waits, however long, also at the start.
+    ///
     /// # Errors
-    /// [`Error::Setup`] with everything that is wrong with the options.
+    /// [`Error::Setup`] with everything that is wrong with the options. [`Error::Client`] if Redis refuses a
+    /// [limit](Self::limit), as it does where the user lacks the rights. [`Error::Thread`] if the thread for heartbeats cannot
+    /// be started.
     pub async fn run_until(mut self, stop: impl Future<Output = ()>) -> Result<(), Error> {
         let names = self.check()?;
         for route in self.routes.values_mut().chain(self.functions.values_mut()) {

@@ -119,7 +119,7 @@ async fn a_range_that_ends_before_it_starts_is_not_tried_again() {
 
     let failure = world.perform("e1").await.unwrap_err();
 
-    assert!(is_fatal(&failure), "{failure:?}");
+    assert!(failure.is_fatal(), "{failure:?}");
     assert!(failure.to_string().contains("before it starts"), "{failure}");
 }
 
@@ -130,7 +130,7 @@ async fn an_unknown_organization_is_not_tried_again() {
 
     let failure = world.perform("e1").await.unwrap_err();
 
-    assert!(is_fatal(&failure), "{failure:?}");
+    assert!(failure.is_fatal(), "{failure:?}");
 }
 
 #[tokio::test]
@@ -143,7 +143,7 @@ async fn a_storage_that_refuses_the_file_is_tried_again_and_nobody_is_told() {
 
     let failure = world.perform("e1").await.unwrap_err();
 
-    assert!(!is_fatal(&failure), "{failure:?}");
+    assert!(!failure.is_fatal(), "{failure:?}");
     assert!(world.mails().is_empty());
     assert_eq!(world.app.database.notifications(10).await.unwrap(), []);
 
@@ -164,9 +164,4 @@ async fn progress_grows_to_the_whole() {
     let seen = seen.into_inner();
     assert!(seen.len() > 1 && seen.is_sorted());
     assert_eq!(seen.last(), Some(&1.0));
-}
-
-/// What a failure asks for cannot be asked of it; its debug text begins with it.
-fn is_fatal(failure: &Failure) -> bool {
-    format!("{failure:?}").starts_with("Fatal")
 }

@@ -2,6 +2,7 @@
 
 use anyhow::Context;
 use jiff::Timestamp;
+use sqlx::SqliteConnection;
 
 use super::Database;
 
@@ -39,7 +40,19 @@ impl Database {
                 _ => {}
             }
         }
-        self.delete(key, "delete from uploads where owner_id is null and ? > 0", Timestamp::now()).await
+        let mut transaction = self.pool.begin_with("begin immediate").await?;
+        if let Some(rows) = known(&mut transaction, key).await? {
+            return Ok(rows);
+        }
+        let mut rows = 0;
+        // These and no others: an upload that lost its owner meanwhile still has its file.
+        for (name,) in &orphans {
+            let gone = sqlx::query("delete from uploads where name = ?").bind(name);
+            rows += gone.execute(&mut *transaction).await?.rows_affected();
+        }
+        note(&mut transaction, key, rows).await?;
+        transaction.commit().await?;
+        Ok(rows)
     }
 
     /// Deletes once for a key: rows and their number are written in one transaction, so that whoever asks again with the
@@ -47,20 +60,31 @@ impl Database {
     async fn delete(&self, key: &str, statement: &'static str, before: Timestamp) -> anyhow::Result<u64> {
         // It takes the right to write at once: two that wanted it later would fail.
         let mut transaction = self.pool.begin_with("begin immediate").await?;
-        let known: Option<(i64,)> = sqlx::query_as("select rows from deletions where key = ?")
-            .bind(key)
-            .fetch_optional(&mut *transaction)
-            .await?;
-        if let Some((rows,)) = known {
-            return Ok(rows.unsigned_abs());
+        if let Some(rows) = known(&mut transaction, key).await? {
+            return Ok(rows);
         }
         let gone = sqlx::query(statement).bind(before.as_millisecond()).execute(&mut *transaction).await?;
-        sqlx::query("insert into deletions (key, rows) values (?, ?)")
-            .bind(key)
-            .bind(gone.rows_affected().cast_signed())
-            .execute(&mut *transaction)
-            .await?;
+        note(&mut transaction, key, gone.rows_affected()).await?;
         transaction.commit().await?;
         Ok(gone.rows_affected())
     }
+}
+
+/// How many rows were deleted under this key, if that was done before.
+async fn known(connection: &mut SqliteConnection, key: &str) -> anyhow::Result<Option<u64>> {
+    let known: Option<(i64,)> = sqlx::query_as("select rows from deletions where key = ?")
+        .bind(key)
+        .fetch_optional(connection)
+        .await?;
+    Ok(known.map(|(rows,)| rows.unsigned_abs()))
+}
+
+/// Writes down how many were deleted.
+async fn note(connection: &mut SqliteConnection, key: &str, rows: u64) -> anyhow::Result<()> {
+    sqlx::query("insert into deletions (key, rows) values (?, ?)")
+        .bind(key)
+        .bind(rows.cast_signed())
+        .execute(connection)
+        .await?;
+    Ok(())
 }

@@ -78,6 +78,12 @@ impl Database {
         Ok(())
     }
 
+    /// Subscription and period of each invoice, for the audit of the demonstration.
+    pub(crate) async fn invoices(&self) -> anyhow::Result<Vec<(String, String)>> {
+        let all = sqlx::query_as("select subscription_id, period from invoices");
+        Ok(all.fetch_all(&self.pool).await?)
+    }
+
     /// Counts anew what was done in each organization, and returns how many counts there are.
     pub(crate) async fn count_activity(&self) -> anyhow::Result<u64> {
         let counted = sqlx::query(

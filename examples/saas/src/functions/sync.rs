@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_crm_that_does_not_answer_is_asked_three_times_and_what_is_done_stays_done() {
+    async fn a_sync_that_fails_for_good_ends_the_run_and_what_is_done_stays_done() {
         let world = World::new().await;
         let run =
             world.run(function()).tick(Timestamp::now()).failing_step("sync-birch", "503").finish().await;

@@ -161,9 +161,12 @@ async fn check_effects(
     played: &[Played],
     problems: &mut Vec<String>,
 ) -> anyhow::Result<()> {
+    // How many invoices there must be is counted below.
+    let invoices = app.database.invoices().await?;
     let wanted: BTreeSet<String> = played
         .iter()
         .flat_map(|played| played.scene.mails().map(|step| format!("{}.{step}", played.run.id())))
+        .chain(invoices.iter().map(|(subscription, period)| format!("invoice-{subscription}-{period}")))
         .collect();
     let sent: BTreeSet<String> = mail::messages(&places.mail())?.into_iter().map(|(name, _)| name).collect();
     for name in wanted.symmetric_difference(&sent) {
