@@ -6,6 +6,7 @@ use std::{
 };
 
 use ergate::{JobState, JobView, QueueStats, RunInput, Tries, reconcile};
+use ergate_shared::clock;
 
 use crate::{
     audit::audit,
@@ -98,6 +99,8 @@ pub struct Evidence {
     pub took: Duration,
     /// What the audit of all keys found.
     pub findings: Vec<String>,
+    /// When the clock of the ledgers began, in ns since the epoch.
+    pub clock_began_ns: u64,
 }
 
 impl Evidence {
@@ -159,6 +162,7 @@ impl Evidence {
             slowest_answer: stage.stalls.slowest_answer(),
             took,
             findings: audit(&stage.client).await?.into_iter().map(|finding| finding.0).collect(),
+            clock_began_ns: (clock::unix_ms() * 1_000_000).saturating_sub(ledger::now_ns()),
         })
     }
 
@@ -178,6 +182,13 @@ impl Evidence {
             .iter()
             .filter(move |(name, _)| **name == queue || name.starts_with(&versions))
             .flat_map(|(_, jobs)| jobs.values())
+    }
+
+    /// When the job of an attempt was enqueued, by the clock of the ledgers; `None` if Redis does not know the job any more.
+    pub fn enqueued(&self, attempt: &Attempt) -> Option<u64> {
+        let view = self.jobs.values().find_map(|jobs| jobs.get(&attempt.id))?;
+        let at_ms = view.record.as_ref().ok()?.enqueued_at;
+        Some((at_ms * 1_000_000).saturating_sub(self.clock_began_ns))
     }
 
     /// The order a run is about.

@@ -3,6 +3,8 @@
 
 use std::{collections::HashMap, time::Duration};
 
+use ergate::Tries;
+
 use super::Finds;
 use crate::{
     diary::Did,
@@ -23,7 +25,7 @@ pub(super) fn judge(evidence: &Evidence, finds: &mut Finds) {
 fn after_outages(evidence: &Evidence, finds: &mut Finds) {
     let mut longest = None;
     for deed in evidence.diary.of(|did| *did == Did::Outage) {
-        let next = evidence.attempts.iter().map(|attempt| attempt.from).find(|from| *from > deed.until_ns);
+        let next = goes_on(&evidence.attempts, deed.until_ns, |attempt| evidence.enqueued(attempt));
         let Some(next) = next else { continue };
         // The next outage came before work could go on.
         let mut others = evidence.diary.of(|did| *did == Did::Outage);
@@ -33,6 +35,19 @@ fn after_outages(evidence: &Evidence, finds: &mut Finds) {
         longest = longest.max(Some(Duration::from_nanos(next - deed.until_ns)));
     }
     note(evidence, finds, "redis was back", longest, AFTER_REDIS);
+}
+
+/// When the next attempt begins after `back`, if there was anything to begin with: its own job, as far as is known when it was
+/// enqueued, or a plain one that begins later. At the end of a play all that is left may be an event that a router takes over
+/// from one that died, ten seconds later.
+fn goes_on(attempts: &[Attempt], back: u64, enqueued: impl Fn(&Attempt) -> Option<u64>) -> Option<u64> {
+    let mut later = attempts.iter().filter(|attempt| attempt.from > back).peekable();
+    let next = later.peek()?.from;
+    let waited = |attempt: &&Attempt| enqueued(attempt).is_none_or(|at| at <= back);
+    let is_new = |attempt: &&Attempt| attempt.kind == "plain" && attempt.tries == Tries::default();
+    let any = later.next().is_some_and(|attempt| waited(&attempt))
+        || later.filter(is_new).any(|attempt| waited(&attempt));
+    any.then_some(next)
 }
 
 /// What a killed worker had begun begins again elsewhere. Only of plain jobs: others may have to wait for their turn.
@@ -83,5 +98,46 @@ fn note(evidence: &Evidence, finds: &mut Finds, after: &str, longest: Option<Dur
             "work went on {longest:.1?} after {after}, where {promised:.1?} are promised; the machine stood still for {:.1?} at most",
             evidence.stall
         ));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn attempt(kind: &str, id: &str, from: u64) -> Attempt {
+        Attempt {
+            member: "w1".to_owned(),
+            serial: from,
+            kind: kind.to_owned(),
+            id: id.to_owned(),
+            tries: Tries::default(),
+            key: None,
+            from,
+            to: None,
+            ended: false,
+        }
+    }
+
+    #[test]
+    fn what_was_there_when_redis_was_back_tells_when_work_went_on() {
+        let attempts = [attempt("order", "a", 90), attempt("order", "b", 150), attempt("plain", "c", 160)];
+        let enqueued = |a, b, c| {
+            move |attempt: &Attempt| match attempt.id.as_str() {
+                "a" => a,
+                "b" => b,
+                _ => c,
+            }
+        };
+
+        assert_eq!(goes_on(&attempts, 100, enqueued(None, Some(99), Some(140))), Some(150));
+        assert_eq!(
+            goes_on(&attempts, 100, enqueued(None, None, Some(140))),
+            Some(150),
+            "it may have been there"
+        );
+        assert_eq!(goes_on(&attempts, 100, enqueued(None, Some(140), Some(99))), Some(150), "another waited");
+        assert_eq!(goes_on(&attempts, 100, enqueued(None, Some(140), Some(140))), None, "there was nothing");
+        assert_eq!(goes_on(&attempts, 200, enqueued(None, None, None)), None);
     }
 }
