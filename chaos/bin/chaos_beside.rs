@@ -1,12 +1,17 @@
 //! Puts Ergate and a peer under the same faults and notes what was seen: see `script/beside`.
 
-use std::{fs, io::Write as _, path::PathBuf, process::ExitCode, time::Duration};
+use std::{io::Write as _, path::PathBuf, process::ExitCode, time::Duration};
 
-use anyhow::bail;
+use anyhow::{bail, ensure};
 use clap::Parser;
 use ergate_chaos::beside::{Scene, Setting, System, all, report::Report};
 use ergate_rig::RedisServer;
 use tokio::task::JoinSet;
+
+#[path = "ergate_chaos/report_file.rs"]
+mod report_file;
+
+use crate::report_file::ReportFile;
 
 #[derive(Parser)]
 #[command(about, version)]
@@ -30,9 +35,9 @@ struct Options {
     #[arg(long)]
     lease_only: bool,
     /// How many plays go on at a time; most of them mostly wait.
-    #[arg(long, default_value_t = 10)]
-    at_once: usize,
-    /// Writes all that was seen into this file as JSON.
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..))]
+    at_once: u16,
+    /// Writes all that was seen into this file as JSON, after every play.
     #[arg(long)]
     json: Option<PathBuf>,
     /// Writes it into this file as Markdown; otherwise to standard output.
@@ -50,21 +55,24 @@ async fn main() -> anyhow::Result<ExitCode> {
     let lease = Setting::Lease(Duration::from_secs(options.lease_s));
     let settings = if options.lease_only { vec![lease] } else { vec![Setting::Defaults, lease] };
     let scenes = choose(&options)?;
+    let json = options.json.as_deref().map(ReportFile::open).transpose()?;
+    let markdown = options.markdown.as_deref().map(ReportFile::open).transpose()?;
 
     let mut report = Report {
         server: server_version().await?,
-        at_once: options.at_once,
+        at_once: usize::from(options.at_once),
         systems: systems.iter().map(|system| system.about.clone()).collect(),
         plays: Vec::new(),
         broken: Vec::new(),
     };
-    play(&options, &scenes, &systems, &settings, &mut report).await?;
-    if let Some(file) = &options.json {
-        fs::write(file, report.json()?)?;
+    play(&options, &scenes, &systems, &settings, json.as_ref(), &mut report).await?;
+    ensure!(report.plays.len() + report.broken.len() > 0, "nothing was played");
+    if let Some(file) = &json {
+        file.write(&report.json()?)?;
     }
     let text = report.markdown(&scenes, &systems, &settings);
-    match &options.markdown {
-        Some(file) => fs::write(file, text)?,
+    match &markdown {
+        Some(file) => file.write(&text)?,
         None => anstream::stdout().write_all(text.as_bytes())?,
     }
     Ok(if report.broken.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -80,12 +88,13 @@ fn choose(options: &Options) -> anyhow::Result<Vec<Scene>> {
     Ok(all.into_iter().filter(wanted).collect())
 }
 
-/// Run after run; within a run some plays at a time.
+/// Run after run; within a run some plays at a time. A run that is broken off leaves what was seen in `json`.
 async fn play(
     options: &Options,
     scenes: &[Scene],
     systems: &[System],
     settings: &[Setting],
+    json: Option<&ReportFile>,
     report: &mut Report,
 ) -> anyhow::Result<()> {
     let mut plays = Vec::new();
@@ -98,7 +107,7 @@ async fn play(
     }
     let (mut next, mut playing, mut out) = (plays.into_iter(), JoinSet::new(), anstream::stderr());
     loop {
-        while playing.len() < options.at_once
+        while playing.len() < usize::from(options.at_once)
             && let Some((scene, system, setting, seed)) = next.next()
         {
             let title = format!("{}, {}, {}, seed {seed}", scene.name, system.name, setting.name());
@@ -127,6 +136,9 @@ async fn play(
                 writeln!(out, "{title}: {error:#}")?;
                 report.broken.push(format!("{title}: {error:#}"));
             }
+        }
+        if let Some(file) = json {
+            file.write_so_far(&report.json()?)?;
         }
     }
 }

@@ -3,7 +3,11 @@
 //! Every id is its own, so that what ended with an error that leaves the result open is asked for again under the same id. A
 //! line is written when the answer is there, so what is noted as kept was acknowledged.
 
-use std::{path::PathBuf, rc::Rc, time::Duration};
+use std::{
+    path::PathBuf,
+    rc::Rc,
+    time::{Duration, Instant},
+};
 
 use clap::Parser;
 use ergate::{Client, Error, Event, SendEvent, Unique};
@@ -19,6 +23,9 @@ use tokio::{
     task::{JoinSet, LocalSet},
     time::sleep,
 };
+
+/// How long a run's end is waited for.
+const HEARS_WITHIN: Duration = Duration::from_secs(60);
 
 #[derive(Parser)]
 struct Options {
@@ -117,7 +124,8 @@ impl Producer {
             Order::Pack => {
                 let data = Pack { order: id.to_owned(), shelf: shelf_of(id) };
                 self.insist("pack", id, async || client.invoke("pack", &data).id(id).await.map(enqueued))
-                    .await
+                    .await?;
+                self.hear_of_the_end(id).await
             }
             Order::Order { nap_ms, pays_after_ms } => {
                 let event = || Ordered { order: id.to_owned(), nap_ms };
@@ -128,6 +136,24 @@ impl Producer {
                     .await
             }
         }
+    }
+
+    /// Waits for the end of a run of `pack`, as who needs its result does: on a connection that subscribes.
+    async fn hear_of_the_end(&self, id: &str) -> anyhow::Result<()> {
+        let run = self.client.queue("fn/pack")?.job(id)?;
+        let (asked_ns, until) = (now_ns(), Instant::now() + HEARS_WITHIN);
+        let answer = loop {
+            match run.ended(HEARS_WITHIN).await {
+                Ok(_) => break Answer::Kept,
+                Err(error) if error.is_connection() && Instant::now() < until => {
+                    sleep(Duration::from_millis(50)).await;
+                }
+                Err(error) => break Answer::Unclear(format!("{:#}", anyhow::Error::new(error))),
+            }
+        };
+        let (kind, id, member) = ("heard".to_owned(), id.to_owned(), self.member.clone());
+        self.ledger.write(&Told { ns: now_ns(), asked_ns, member, kind, id, answer })?;
+        Ok(())
     }
 
     fn event(&self, event: impl Event, id: &str) -> SendEvent {

@@ -28,8 +28,14 @@ pub enum Did {
     Outage,
     /// What Redis acknowledged from `ns` to `until_ns` may be gone.
     Lost,
-    /// Anything else, for people.
-    Note,
+    /// Redis had no memory for anything new.
+    Full,
+    /// The schedule was told to start nothing any more.
+    Paused,
+    /// From when the last strike was over until the worker began a job that was sent after it.
+    Answered(String),
+    /// The worker began none in all that time.
+    Silent(String),
 }
 
 /// All that was done, in order.
@@ -39,6 +45,8 @@ pub struct Diary {
     pub deeds: Vec<Deed>,
     /// The same for people, beginning with the name of the fault.
     pub words: Vec<String>,
+    /// Strikes that met nobody: what they were to hit did not come in time.
+    pub missed: usize,
     /// Jobs and events that Redis might have lost, and that were there when it was back.
     pub survivors: HashSet<String>,
 }
@@ -74,6 +82,16 @@ impl Diary {
                 .any(|deed| deed.ns <= told.ns && told.asked_ns <= deed.until_ns)
     }
 
+    /// Whether Redis may have lost something of what went on from `from` to `to` (ns), or goes on: what comes of it is acknowledged
+    /// up to `after` later, and who held leases that are lost goes on for up to `told` until it hears of that.
+    pub fn in_doubt(&self, from: u64, to: Option<u64>, after: Duration, told: Duration) -> bool {
+        let ns = |duration: Duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+        self.of(|did| *did == Did::Lost).any(|deed| {
+            to.is_none_or(|to| deed.ns <= to.saturating_add(ns(after)))
+                && from <= deed.until_ns.saturating_add(ns(told))
+        })
+    }
+
     /// Whether Redis lost anything it had acknowledged.
     pub fn lost_anything(&self) -> bool {
         self.of(|did| *did == Did::Lost).next().is_some()
@@ -90,5 +108,23 @@ impl Diary {
         let least = u64::try_from(lease.as_nanos()).unwrap_or(u64::MAX) / 3 * 2;
         self.of(move |did| matches!(did, Did::Frozen(who) if who == member))
             .filter(move |deed| deed.until_ns - deed.ns >= least)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn in_doubt_is_what_went_on_while_redis_lost_something_and_until_that_was_told() {
+        let mut diary = Diary::default();
+        diary.note_between(1000, 2000, Did::Lost);
+        let in_doubt = |from, to| {
+            diary.in_doubt(from, to, Duration::from_nanos(100), Duration::from_nanos(500))
+        };
+
+        assert!(in_doubt(0, Some(900)), "what came of it was acknowledged then");
+        assert!(in_doubt(0, None) && in_doubt(1500, Some(1600)) && in_doubt(2500, Some(9000)));
+        assert!(!in_doubt(0, Some(899)) && !in_doubt(2501, None));
     }
 }

@@ -14,6 +14,7 @@ use crate::{
     ground::Ground,
     ledger::{self, Answer, Line, Told, What},
     stage::{Plan, Stage},
+    stalls::Stall,
     work::{functions, jobs},
 };
 
@@ -38,6 +39,8 @@ pub struct Attempt {
     pub from: u64,
     /// When it ended, was dropped, killed, frozen for good or without a thread until it was dropped; `None` if it goes on.
     pub to: Option<u64>,
+    /// When the worker let it go: it ended or was dropped, as the ledger has it.
+    pub let_go: Option<u64>,
     /// Whether it came to its end by itself.
     pub ended: bool,
 }
@@ -87,12 +90,12 @@ pub struct Evidence {
     pub repairs: u64,
     /// What workers said of repairs.
     pub repairs_said: Vec<String>,
-    /// Workers that ended by themselves though nobody had told them to, with their last words.
+    /// Workers that ended by themselves though nothing was to end them, or did not when they were told to, with their last words.
     pub fallen: Vec<String>,
     /// Whether all work was done in time.
     pub done: bool,
-    /// The longest the machine stood still.
-    pub stall: Duration,
+    /// When the machine stood still.
+    pub stalls: Vec<Stall>,
     /// The longest a server that nothing was done to took to answer.
     pub slowest_answer: Duration,
     /// How long it all took.
@@ -109,17 +112,8 @@ impl Evidence {
     /// # Errors
     /// Errors of the connection.
     pub async fn gather<G: Ground>(stage: &mut Stage<G>, done: bool, took: Duration) -> anyhow::Result<Self> {
-        let mut fallen = Vec::new();
-        for worker in &mut stage.workers {
-            if let Some(status) = worker.process.ended() {
-                fallen.push(format!(
-                    "{} ended by itself ({status}): {}",
-                    worker.name,
-                    worker.process.output()
-                ));
-            }
-        }
-        let said = stage.workers.iter().chain(&stage.leaving).flat_map(|worker| {
+        stage.bury()?;
+        let said = stage.workers.iter().chain(&stage.leaving).chain(&stage.gone).flat_map(|worker| {
             let lines: Vec<_> = worker.process.output().lines().map(str::to_owned).collect();
             lines.into_iter().filter(|line| line.contains("were repaired"))
         });
@@ -156,9 +150,9 @@ impl Evidence {
             stats,
             repairs,
             repairs_said,
-            fallen,
+            fallen: std::mem::take(&mut stage.fallen),
             done,
-            stall: stage.stalls.worst(),
+            stalls: stage.stalls.all(),
             slowest_answer: stage.stalls.slowest_answer(),
             took,
             findings: audit(&stage.client).await?.into_iter().map(|finding| finding.0).collect(),
@@ -187,8 +181,7 @@ impl Evidence {
     /// When the job of an attempt was enqueued, by the clock of the ledgers; `None` if Redis does not know the job any more.
     pub fn enqueued(&self, attempt: &Attempt) -> Option<u64> {
         let view = self.jobs.values().find_map(|jobs| jobs.get(&attempt.id))?;
-        let at_ms = view.record.as_ref().ok()?.enqueued_at;
-        Some((at_ms * 1_000_000).saturating_sub(self.clock_began_ns))
+        Some(self.ns_of(view.record.as_ref().ok()?.enqueued_at))
     }
 
     /// The order a run is about.
@@ -209,10 +202,32 @@ impl Evidence {
         }
     }
 
-    /// How much later than promised something may come on this machine: it stood still for a while, and has more to do than
-    /// it has processors.
-    pub fn allowance(&self) -> Duration {
-        Duration::from_millis(500) + 3 * self.stall
+    /// The longest the machine stood still.
+    pub fn longest_stall(&self) -> Duration {
+        self.stalls.iter().map(Stall::lasted).max().unwrap_or_default()
+    }
+
+    /// How much later than promised something that was waited for from `from` to `to` (ns) may come on this machine, which has more
+    /// to do than it has processors: half a second, and thrice the longest that it stood still meanwhile.
+    pub fn allowance(&self, from: u64, to: u64) -> Duration {
+        let meanwhile = self.stalls.iter().filter(|stall| stall.from <= to && stall.until >= from);
+        Duration::from_millis(500) + 3 * meanwhile.map(Stall::lasted).max().unwrap_or_default()
+    }
+
+    /// Whether machine and server were never so late that a lease may have been lost by that: a heartbeat is sent each third of it.
+    pub fn kept_up(&self) -> bool {
+        self.longest_stall().max(self.slowest_answer) < self.plan.lease / 10
+    }
+
+    /// Whether Redis may have lost something of an attempt, or of what came of it up to `after` later. Who held leases that Redis has
+    /// lost is told so within a lease and two seconds.
+    pub fn in_doubt(&self, attempt: &Attempt, after: Duration) -> bool {
+        self.diary.in_doubt(attempt.from, attempt.to, after, self.plan.lease + Duration::from_secs(2))
+    }
+
+    /// What a time since the epoch, in ms, is by the clock of the ledgers, in ns.
+    pub fn ns_of(&self, unix_ms: u64) -> u64 {
+        (unix_ms * 1_000_000).saturating_sub(self.clock_began_ns)
     }
 }
 
@@ -234,6 +249,7 @@ fn sort(mut lines: Vec<Line>, diary: &Diary, plan: &Plan) -> (Vec<Attempt>, Vec<
                     key,
                     from: ns,
                     to: None,
+                    let_go: None,
                     ended: false,
                 });
             }
@@ -243,7 +259,7 @@ fn sort(mut lines: Vec<Line>, diary: &Diary, plan: &Plan) -> (Vec<Attempt>, Vec<
                     places.get(&(member, serial)).and_then(|place| attempts.get_mut(*place))
                 {
                     let attempt: &mut Attempt = attempt;
-                    (attempt.to, attempt.ended) = (Some(ns), ended);
+                    (attempt.to, attempt.let_go, attempt.ended) = (Some(ns), Some(ns), ended);
                 }
             }
             What::Step { run, about, step, serial } => {

@@ -6,6 +6,7 @@ use fastrand::Rng;
 
 use crate::stage::Stage;
 
+pub(crate) mod extra;
 pub mod failover;
 pub mod handler;
 pub mod needed;

@@ -20,6 +20,7 @@ pub mod memory;
 pub mod mutants;
 pub mod play;
 pub mod report;
+pub mod roll_call;
 pub mod rounds;
 pub mod safety;
 pub mod scenario;

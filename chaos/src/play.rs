@@ -8,11 +8,13 @@ use fastrand::Rng;
 use tokio::time::{Duration, sleep, sleep_until};
 
 use crate::{
+    diary::Did,
     evidence::Evidence,
     fault::Fault,
     ground::Ground,
-    ledger::Answer,
+    ledger::{self, Answer, Told},
     report::Outcome,
+    roll_call::roll_call,
     stage::{Plan, Stage},
     verdict,
     work::{functions, jobs},
@@ -40,21 +42,23 @@ async fn perform<G: Ground>(
     let mut chance = Rng::with_seed(seed);
     let begun = Instant::now();
     let mut stage = Stage::open(ground, plan, seed).await?;
-    stage.produce()?;
-    strike(&mut stage, faults, &mut chance).await?;
-    let done = finish(&mut stage).await?;
-    let evidence = Evidence::gather(&mut stage, done, begun.elapsed()).await?;
-    let mut outcome = verdict::judge(&evidence, seed);
-    if !outcome.breaches.is_empty() {
-        stage.folder.keep = true;
-        let _ = std::fs::write(stage.folder.path().join("diary"), format!("{:#?}\n", evidence.diary));
-        for worker in stage.workers.iter().chain(&stage.leaving).chain(&stage.gone) {
-            let _ = std::fs::write(
-                stage.folder.path().join(format!("{}.log", worker.name)),
-                worker.process.output(),
-            );
+    let played = async {
+        stage.produce()?;
+        strike(&mut stage, faults, &mut chance).await?;
+        roll_call(&mut stage).await?;
+        let done = finish(&mut stage).await?;
+        Evidence::gather(&mut stage, done, begun.elapsed()).await
+    };
+    let mut outcome = match played.await {
+        Ok(evidence) => {
+            let outcome = verdict::judge(&evidence, seed);
+            stage.diary = evidence.diary;
+            outcome
         }
-        outcome.kept_at = Some(stage.folder.path().to_owned());
+        Err(error) => Outcome::broken(seed, format!("{error:#}")),
+    };
+    if !outcome.breaches.is_empty() {
+        outcome.kept_at = Some(stage.keep_traces());
     }
     Ok(outcome)
 }
@@ -76,8 +80,11 @@ pub(crate) async fn strike<G: Ground>(
         };
         sleep_until(begun + stage.plan.over.mul_f64(share)).await;
         let at = begun.elapsed();
+        let missed = stage.diary.missed;
         (fault.strike)(stage, chance).await.with_context(|| format!("fault: {}", fault.name))?;
-        stage.diary.words.push(format!("{} at {:.1} s", fault.name, at.as_secs_f64()));
+        if stage.diary.missed == missed {
+            stage.diary.words.push(format!("{} at {:.1} s", fault.name, at.as_secs_f64()));
+        }
     }
     Ok(())
 }
@@ -85,7 +92,7 @@ pub(crate) async fn strike<G: Ground>(
 /// Waits until all is sent and all is done. False if that takes longer than planned.
 async fn finish<G: Ground>(stage: &mut Stage<G>) -> anyhow::Result<bool> {
     for producer in &mut stage.producers {
-        let status = producer.process.exited_within(stage.plan.over + Duration::from_secs(60)).await;
+        let status = producer.process.exited_within(stage.plan.over + Duration::from_secs(120)).await;
         if !status.success() {
             bail!("producer {} gave up: {}", producer.name, producer.process.output());
         }
@@ -101,19 +108,16 @@ async fn finish<G: Ground>(stage: &mut Stage<G>) -> anyhow::Result<bool> {
         }
         sleep(Duration::from_millis(100)).await;
     }
-    let told: Vec<crate::ledger::Told> = crate::ledger::read(&stage.told());
-    let orders: HashSet<String> = told
-        .into_iter()
-        .filter(|told| told.kind == "ordered" && told.answer == Answer::Kept)
-        .map(|told| told.id)
-        .collect();
+    stage.diary.note(Did::Paused);
+    let told: Vec<Told> = ledger::read(&stage.told());
+    let kept = |kind| told.iter().filter(move |told| told.kind == kind && told.answer == Answer::Kept);
+    let orders: HashSet<&str> = kept("ordered").map(|told| told.id.as_str()).collect();
     let lossy = stage.diary.lost_anything();
-    if lossy {
-        // A payment that Redis has lost is paid again, as people would.
-        for order in &orders {
-            let paid = || functions::Paid { order: order.clone() };
-            insist(async || stage.client.send(paid()).id(format!("{order}-paid-again")).await).await?;
-        }
+    // A payment that Redis may have lost is paid again, as people would.
+    for lost in kept("paid").filter(|told| stage.diary.may_be_lost(told)) {
+        let order = lost.id.trim_end_matches("-paid").to_owned();
+        let paid = || functions::Paid { order: order.clone() };
+        insist(async || stage.client.send(paid()).id(format!("{}-again", lost.id)).await).await?;
     }
 
     let until = Instant::now() + stage.plan.patience;
@@ -125,6 +129,7 @@ async fn finish<G: Ground>(stage: &mut Stage<G>) -> anyhow::Result<bool> {
         calm = if under_way == 0 { calm + 1 } else { 0 };
         let all_came = filled >= orders.len() as u64 && noted >= orders.len() as u64;
         if (calm > 0 && all_came) || (lossy && LOOK_EVERY * calm >= CALM) {
+            stage.see_off().await;
             return Ok(true);
         }
     }

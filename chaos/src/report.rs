@@ -27,6 +27,9 @@ pub struct Outcome {
     pub back: Vec<Back>,
     /// The longest the machine stood still.
     pub stall_ms: u64,
+    /// Whether leases that nothing was to cost were not judged, because machine or server were too late for them.
+    #[serde(default)]
+    pub leases_unjudged: bool,
     /// What was used after each of several rounds of the same work.
     #[serde(default)]
     pub rounds: Vec<Used>,
@@ -63,11 +66,11 @@ pub struct Counts {
     pub refused: u64,
     /// Attempts that began though another attempt at the same job had begun before.
     pub again: u64,
-    /// Of these: after a failure, as Redis counts them.
+    /// Failures of jobs, as Redis counts them.
     pub failures: u64,
-    /// After a lease that was lost.
+    /// Leases of jobs that were lost, as Redis counts them: also such whose handler had not begun yet.
     pub crashes: u64,
-    /// After a worker that stopped.
+    /// Jobs that were handed back by workers that stopped, as Redis counts them.
     pub interruptions: u64,
     /// Bodies of steps that were called again.
     pub bodies_again: u64,

@@ -16,6 +16,7 @@ use tokio::time::sleep;
 use crate::{
     audit::audit,
     fault::Fault,
+    ledger::{self, Answer, Told},
     memory,
     play::{insist, strike},
     report::{Outcome, Used},
@@ -59,7 +60,7 @@ async fn perform(
     for round in 0..=rounds {
         let mut producer = stage.producer_of(&format!("r{round}"), seed + round)?;
         strike(&mut stage, faults, &mut chance).await?;
-        let status = producer.process.exited_within(stage.plan.over + Duration::from_secs(60)).await;
+        let status = producer.process.exited_within(stage.plan.over + Duration::from_secs(120)).await;
         ensure!(status.success(), "a producer gave up: {}", producer.process.output());
         all_has_ended(&mut stage).await?;
         purge(&stage, &mut outcome).await?;
@@ -74,6 +75,11 @@ async fn perform(
         });
     }
     outcome.faults = std::mem::take(&mut stage.diary.words);
+    outcome.breaches.append(&mut stage.fallen);
+    let told: Vec<Told> = ledger::read(&stage.told());
+    let is_event =
+        |told: &&Told| told.answer == Answer::Kept && ["ordered", "paid"].contains(&told.kind.as_str());
+    outcome.counts.events = told.iter().filter(is_event).count() as u64;
     outcome.breaches.extend(audit(&stage.client).await?.into_iter().map(|finding| finding.0));
     outcome.breaches.extend(judge(&used[1..]));
     outcome.rounds = used.split_off(1);
@@ -108,6 +114,9 @@ async fn purge(stage: &Stage<RedisServer>, outcome: &mut Outcome) -> anyhow::Res
         let queue = stage.client.queue(&name)?;
         for state in [JobState::Completed, JobState::Cancelled, JobState::Dead] {
             let purged = insist(async || queue.purge(state, |_| {}).await).await?;
+            if state == JobState::Dead && purged > 0 {
+                outcome.breaches.push(format!("{purged} of {name} were dead letters"));
+            }
             let counts = &mut outcome.counts;
             match name.as_str() {
                 jobs::QUEUE => counts.jobs += purged,
@@ -116,7 +125,6 @@ async fn purge(stage: &Stage<RedisServer>, outcome: &mut Outcome) -> anyhow::Res
             }
         }
     }
-    outcome.counts.events += 2 * stage.plan.orders as u64;
     Ok(())
 }
 

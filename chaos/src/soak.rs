@@ -1,28 +1,31 @@
 //! A soak: hours at half of what this machine can do, with a rolling deploy now and then, and a sample each minute.
 //!
-//! The ledgers are read as they grow and files that are read are removed, so that a soak of a night needs no more room than one
-//! of an hour. Queues keep what they keep by default: what is looked for is growth.
+//! The ledgers are read as they grow, and the room of what was read is given back where the file system can do that, so that a
+//! soak of a night needs no more room than one of an hour. Queues keep what they keep by default: what is looked for is growth.
+//! One worker is spared by every deploy, as what leaks in a process shows only in one that lives for long. When all is done, all
+//! keys are audited.
 
 use std::time::{Duration, Instant};
 
 use anyhow::{bail, ensure};
-use ergate::Retention;
+use ergate::{Retention, reconcile};
 use ergate_rig::RedisServer;
 use serde::Serialize;
 use tokio::time::sleep;
 
 use crate::{
+    audit::audit,
     memory,
     play::insist,
-    stage::{Plan, Stage},
+    stage::{Member, Plan, Stage},
     stalls::Stalls,
-    work::functions::Paid,
+    work::{functions::Paid, jobs},
 };
 
 mod account;
 mod picture;
 
-use account::Account;
+use account::{Account, Reading};
 pub use picture::svg;
 
 const DEPLOY_EVERY_MINUTES: u64 = 10;
@@ -70,9 +73,10 @@ pub struct Sample {
     pub redis: u64,
     /// Of these, for events, which are kept for days by age and number.
     pub events: u64,
-    /// Bytes of memory of the largest worker.
+    /// Bytes of memory of the worker that no deploy replaced.
     pub worker: u64,
-    /// From acknowledged to begun, of jobs that are not delayed or limited: the 99th percentile, in ms.
+    /// From acknowledged to begun, of jobs that are not delayed or limited: the 99th percentile, in ms. A job counts in the
+    /// minute in which it begins.
     pub late_p99_ms: f64,
     /// The longest the machine stood still in this minute, in ms.
     pub stall_ms: u64,
@@ -95,10 +99,13 @@ pub fn ours(samples: &[Sample]) -> impl Iterator<Item = &Sample> {
 /// Soaks for `minutes`, telling each sample as it comes.
 ///
 /// # Errors
-/// If the stage breaks.
+/// If the stage breaks, or there is no minute.
 pub async fn soak(minutes: u64, seed: u64, mut tell: impl FnMut(&Sample)) -> anyhow::Result<Soak> {
+    ensure!(minutes > 0, "a soak of no time shows nothing");
     let options = RedisServer::options().config("appendonly", "yes").config("appendfsync", "everysec");
     let plan = Plan {
+        workers: 4,
+        spared: 1,
         slots: 20,
         over: MINUTE,
         lease: Duration::from_secs(15),
@@ -114,7 +121,7 @@ pub async fn soak(minutes: u64, seed: u64, mut tell: impl FnMut(&Sample)) -> any
     let rate = capacity / 2.0;
     load(&mut stage.plan, rate, MINUTE);
 
-    let (mut samples, mut breaches) = (Vec::new(), Vec::new());
+    let (mut samples, mut breaches, mut found) = (Vec::new(), Vec::new(), Reading::default());
     for minute in 1..=minutes {
         let (begun, stalls) = (Instant::now(), Stalls::watch());
         let mut producer = stage.producer_of(&format!("m{minute}"), seed + minute)?;
@@ -125,16 +132,18 @@ pub async fn soak(minutes: u64, seed: u64, mut tell: impl FnMut(&Sample)) -> any
         let status = producer.process.exited_within(3 * MINUTE).await;
         ensure!(status.success(), "a producer gave up: {}", producer.process.output());
         sleep(MINUTE.saturating_sub(begun.elapsed())).await;
-        stage.leaving.retain_mut(|worker| worker.process.ended().is_none());
+        for worker in stage.leaving.extract_if(.., |worker| worker.process.ended().is_some()) {
+            breaches.extend(repairs_said(&worker));
+        }
 
-        let found = account.read(&stage)?;
-        breaches.extend(found.breaches);
+        found = account.read(&stage)?;
+        breaches.append(&mut found.breaches);
         let sample = Sample {
             minute,
             redis: memory::of_redis(&stage.ground).await?,
             events: memory::of_events(&stage.ground).await?,
-            worker: memory::of_largest(&stage.workers),
-            late_p99_ms: found.late_p99_ms,
+            worker: memory::of_largest(&stage.workers[..stage.plan.spared]),
+            late_p99_ms: found.late_p99_ms(),
             stall_ms: stalls.worst().as_millis() as u64,
             stolen_percent: stalls.stolen_percent(),
             acknowledged: found.acknowledged,
@@ -142,6 +151,8 @@ pub async fn soak(minutes: u64, seed: u64, mut tell: impl FnMut(&Sample)) -> any
         };
         tell(&sample);
         samples.push(sample);
+        // Between two minutes nothing is measured and no deploy is under way.
+        account.give_back(&stage)?;
         if let Some(place) =
             (0..stage.workers.len()).find(|place| stage.workers[*place].process.ended().is_some())
         {
@@ -153,8 +164,19 @@ pub async fn soak(minutes: u64, seed: u64, mut tell: impl FnMut(&Sample)) -> any
         }
     }
     sleep(Duration::from_secs(30)).await;
-    breaches.extend(account.read(&stage)?.breaches);
+    let closing = account.read(&stage)?;
+    // What began now has no minute of its own to count in.
+    found.late.extend(closing.late);
+    if let Some(last) = samples.last_mut() {
+        last.late_p99_ms = found.late_p99_ms();
+    }
+    breaches.extend(closing.breaches);
     breaches.extend(account.still_open());
+    // What hours have shown is told even if this fails.
+    let at_rest = at_rest(&stage).await;
+    breaches
+        .extend(at_rest.unwrap_or_else(|error| vec![format!("what Redis has cannot be judged: {error:#}")]));
+    breaches.extend(stage.workers.iter().chain(&stage.leaving).flat_map(repairs_said));
     breaches.extend(judge(&samples));
     let acknowledged = account.acknowledged();
     Ok(Soak { seed, capacity, rate, samples, acknowledged, breaches })
@@ -200,7 +222,7 @@ async fn capacity(stage: &mut Stage<RedisServer>, account: &mut Account, seed: u
         load(&mut stage.plan, rate, TRIAL);
         send(stage, &format!("trial{trial}"), seed + trial).await?;
         stage.until_done().await?;
-        if account.read(stage)?.late_p99_ms < LATE_MS {
+        if account.read(stage)?.late_p99_ms() < LATE_MS {
             return Ok(rate);
         }
         rate *= 0.7;
@@ -223,19 +245,46 @@ async fn send(stage: &mut Stage<RedisServer>, name: &str, seed: u64) -> anyhow::
     Ok(())
 }
 
+/// Replaces all workers but the spared.
 async fn deploy_all(stage: &mut Stage<RedisServer>) -> anyhow::Result<()> {
     // One release after another, and both know the same: what counts here is that processes come and go.
-    for place in 0..stage.workers.len() {
+    for place in stage.plan.spared..stage.workers.len() {
         stage.relieve(place)?;
         sleep(Duration::from_secs(3)).await;
     }
     Ok(())
 }
 
-/// Memory is flat: what Redis and the largest worker have is in the last third what it was in the middle third, but for 5 % and
-/// 2 MiB. By then events have reached the number that is kept, unless the soak is a short one, of which memory is not judged.
-/// Jobs begin in time: at most 250 ms, or thrice as long as the machine stood still; in a minute that was not [`ours`], it is told how
-/// late.
+/// What does not fit together in all that Redis has once all is done, and what needs repair.
+async fn at_rest(stage: &Stage<RedisServer>) -> anyhow::Result<Vec<String>> {
+    // It would start jobs for ever.
+    let schedule = stage.client.schedule(jobs::SCHEDULE)?;
+    insist(async || schedule.pause().await).await?;
+    stage.until_done().await?;
+    // Before anything is repaired.
+    let mut breaches: Vec<_> =
+        audit(&stage.client).await?.into_iter().map(|finding| finding.to_string()).collect();
+    for name in stage.queues() {
+        let queue = stage.client.queue(&name)?;
+        let repairs = insist(async || reconcile(&queue).await).await?;
+        if repairs.total() > 0 {
+            breaches.push(format!("queue {name} needed repair at the end: {repairs:?}"));
+        }
+    }
+    Ok(breaches)
+}
+
+/// What a worker has said of its repairs: its reconciler looks every minute, and what it has put right is not there at the end.
+fn repairs_said(worker: &Member) -> Vec<String> {
+    let said = worker.process.output();
+    let repairs = said.lines().filter(|line| line.contains("were repaired"));
+    repairs.map(|line| format!("{}: {line}", worker.name)).collect()
+}
+
+/// Memory is flat: what Redis and the worker that no deploy replaced have is in the last third what it was in the middle third,
+/// but for 5 % and 2 MiB. By then events have reached the number that is kept, unless the soak is a short one, of which memory is
+/// not judged. Jobs begin in time: at most 250 ms, or thrice as long as the machine stood still; in a minute that was not
+/// [`ours`], it is told how late.
 fn judge(samples: &[Sample]) -> Vec<String> {
     let mut breaches = Vec::new();
     let third = samples.len() / 3;
@@ -246,7 +295,7 @@ fn judge(samples: &[Sample]) -> Vec<String> {
     };
     let redis: Bytes = |sample| sample.redis;
     let worker: Bytes = |sample| sample.worker;
-    for (name, of) in [("redis", redis), ("the largest worker", worker)] {
+    for (name, of) in [("redis", redis), ("the worker that no deploy replaced", worker)] {
         let (middle, last) = (median(&samples[third..2 * third], of), median(&samples[2 * third..], of));
         if samples.len() >= MEMORY_MINUTES && last > middle + middle / 20 + (2 << 20) {
             breaches.push(format!("{name} has grown from {middle} to {last} bytes"));
@@ -289,6 +338,13 @@ mod tests {
             (0..30).map(|minute| sample(minute, (20 << 20) + ((minute % 2) << 20), 5.0)).collect();
 
         assert_eq!((judge(&grows).len(), judge(&wavers).len()), (1, 0));
+    }
+
+    #[tokio::test]
+    async fn a_soak_of_no_time_is_refused() {
+        let error = soak(0, 1, |_| ()).await.unwrap_err();
+
+        assert_eq!(error.to_string(), "a soak of no time shows nothing");
     }
 
     #[test]

@@ -1,6 +1,10 @@
 //! A running stage: the ground, worker and producer processes, the ledgers they write, and a diary of what was done to them.
 
-use std::{path::PathBuf, process::Command, time::Duration};
+use std::{
+    path::PathBuf,
+    process::{Command, ExitStatus},
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context as _, bail};
 use ergate::{Client, Retention};
@@ -44,6 +48,8 @@ pub struct Stage<G> {
     pub leaving: Vec<Member>,
     /// Workers that were killed or ended by themselves, for what they logged.
     pub gone: Vec<Member>,
+    /// Of those that ended by themselves though nothing was to end them, how, and their last words.
+    pub fallen: Vec<String>,
     /// Producers.
     pub producers: Vec<Member>,
     /// What was done.
@@ -72,6 +78,7 @@ impl<G: Ground> Stage<G> {
             workers: Vec::new(),
             leaving: Vec::new(),
             gone: Vec::new(),
+            fallen: Vec::new(),
             producers: Vec::new(),
             diary: Diary::default(),
             stalls,
@@ -107,7 +114,7 @@ impl<G: Ground> Stage<G> {
         self.folder.path().join("producers")
     }
 
-    /// Has all queues keep what ended, so that it can be judged.
+    /// Has all queues keep what ended, so that it can be judged, and limits the one of ticks.
     ///
     /// # Errors
     /// Errors of the connection.
@@ -125,6 +132,8 @@ impl<G: Ground> Stage<G> {
             let queue = self.client.queue(&queue)?;
             insist(async || queue.set_retention(keep).await).await?;
         }
+        let ticks = self.client.queue(jobs::TICKS)?;
+        insist(async || ticks.set_concurrency(Some(1)).await).await?;
         Ok(())
     }
 
@@ -236,6 +245,17 @@ impl<G: Ground> Stage<G> {
         Ok(())
     }
 
+    /// Keeps the ledgers, the diary and what the workers logged, and says where.
+    pub fn keep_traces(&mut self) -> PathBuf {
+        self.folder.keep = true;
+        let folder = self.folder.path().to_owned();
+        let _ = std::fs::write(folder.join("diary"), format!("{:#?}\n", self.diary));
+        for member in self.workers.iter().chain(&self.leaving).chain(&self.gone).chain(&self.producers) {
+            let _ = std::fs::write(folder.join(format!("{}.log", member.name)), member.process.output());
+        }
+        folder
+    }
+
     /// Starts the producers.
     ///
     /// # Errors
@@ -279,22 +299,56 @@ impl<G: Ground> Stage<G> {
         Ok(Member { name, process: Process::start(&mut command) })
     }
 
-    /// Takes workers that ended by themselves for killed, and puts new ones in their places. Returns how many.
+    /// Waits until the workers that were told to stop have ended; those that did not in time, or not well, have [fallen](Self::fallen).
+    pub async fn see_off(&mut self) {
+        // Time for what a handler must not do, which keeps its thread, and to leave.
+        let until = Instant::now() + self.plan.deadline + self.plan.lease + Duration::from_secs(10);
+        for worker in &mut self.leaving {
+            loop {
+                match worker.process.ended() {
+                    Some(status) if status.success() => break,
+                    Some(status) => {
+                        self.fallen.push(last_words(worker, status));
+                        break;
+                    }
+                    None if Instant::now() > until => {
+                        self.fallen.push(format!(
+                            "{} was told to stop and has not ended: {}",
+                            worker.name,
+                            worker.process.output()
+                        ));
+                        break;
+                    }
+                    None => tokio::time::sleep(Duration::from_millis(20)).await,
+                }
+            }
+        }
+    }
+
+    /// Takes workers that ended by themselves for killed, and puts new ones in their places. Returns how many. Where nothing was to
+    /// end a worker, as want of memory is, it has [fallen](Self::fallen).
     ///
     /// # Errors
     /// As [`worker`](Self::worker).
     pub fn bury(&mut self) -> anyhow::Result<usize> {
         let mut buried = 0;
         for place in 0..self.workers.len() {
-            if self.workers[place].process.ended().is_some() {
+            if let Some(status) = self.workers[place].process.ended() {
                 self.diary.note(Did::Killed(self.workers[place].name.clone()));
                 let dead = self.replace(place)?;
+                if self.plan.memory_mb.is_none() {
+                    self.fallen.push(last_words(&dead, status));
+                }
                 self.gone.push(dead);
                 buried += 1;
             }
         }
         Ok(buried)
     }
+}
+
+fn last_words(worker: &Member, status: ExitStatus) -> String {
+    format!("{} ended by itself ({status}): {}", worker.name, worker.process.output())
 }
 
 /// A program of this crate: it is built beside the one that runs.

@@ -6,22 +6,42 @@
 use std::{
     fs,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     thread,
     time::{Duration, Instant},
 };
 
+use crate::ledger::now_ns;
+
 const NAP: Duration = Duration::from_millis(10);
 const PATIENCE: Duration = Duration::from_secs(5);
+/// What comes less late than this stood still for nobody.
+const LATE: Duration = Duration::from_millis(20);
 /// Stolen time is told of the worst stretch of this length: an hour loses little where a second loses all.
 const STRETCH: Duration = Duration::from_secs(5);
+
+/// A time in which the machine stood still, in ns of the clock of the ledgers.
+#[derive(Debug, Clone, Copy)]
+pub struct Stall {
+    /// When it began.
+    pub from: u64,
+    /// When it was over.
+    pub until: u64,
+}
+
+impl Stall {
+    /// How long it was.
+    pub fn lasted(&self) -> Duration {
+        Duration::from_nanos(self.until - self.from)
+    }
+}
 
 /// Watches until it is dropped.
 #[derive(Debug, Default)]
 pub struct Stalls {
-    worst_us: Arc<AtomicU64>,
+    stalls: Arc<Mutex<Vec<Stall>>>,
     slowest_us: Arc<AtomicU64>,
     stolen_permille: Arc<AtomicU64>,
     over: Arc<AtomicBool>,
@@ -54,7 +74,7 @@ impl Stalls {
     /// Begins to watch.
     pub fn watch() -> Self {
         let stalls = Self::default();
-        let (worst_us, stolen_permille) = (Arc::clone(&stalls.worst_us), Arc::clone(&stalls.stolen_permille));
+        let (found, stolen_permille) = (Arc::clone(&stalls.stalls), Arc::clone(&stalls.stolen_permille));
         let over = Arc::clone(&stalls.over);
         thread::spawn(move || {
             let (mut since, mut at_first) = (Instant::now(), Ticks::now());
@@ -62,7 +82,11 @@ impl Stalls {
                 let asleep = Instant::now();
                 thread::sleep(NAP);
                 let late = asleep.elapsed().saturating_sub(NAP);
-                worst_us.fetch_max(u64::try_from(late.as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
+                if late > LATE {
+                    let until = now_ns();
+                    let from = until.saturating_sub(late.as_nanos() as u64);
+                    found.lock().unwrap_or_else(PoisonError::into_inner).push(Stall { from, until });
+                }
                 if since.elapsed() >= STRETCH {
                     let now = Ticks::now();
                     stolen_permille.fetch_max(now.stolen_permille_since(at_first), Ordering::Relaxed);
@@ -109,9 +133,14 @@ impl Stalls {
         Duration::from_micros(self.slowest_us.load(Ordering::Relaxed))
     }
 
-    /// The longest it came late.
+    /// All times of more than 20 ms in which it stood still.
+    pub fn all(&self) -> Vec<Stall> {
+        self.stalls.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The longest of them.
     pub fn worst(&self) -> Duration {
-        Duration::from_micros(self.worst_us.load(Ordering::Relaxed))
+        self.all().iter().map(Stall::lasted).max().unwrap_or_default()
     }
 }
 

@@ -8,11 +8,13 @@ use crate::{
 
 mod again;
 mod back;
+mod full;
 mod kept;
 mod limits;
 mod runs;
 mod sums;
 mod ticks;
+mod told;
 
 /// What verdicts find, and what they count on the way.
 #[derive(Debug, Default)]
@@ -40,8 +42,17 @@ impl Finds {
 /// Lets every verdict look at the evidence.
 pub fn judge(evidence: &Evidence, seed: u64) -> Outcome {
     let mut finds = Finds::default();
-    let verdicts =
-        [kept::judge, again::judge, limits::judge, runs::judge, ticks::judge, back::judge, sums::judge];
+    let verdicts = [
+        kept::judge,
+        again::judge,
+        told::judge,
+        limits::judge,
+        runs::judge,
+        ticks::judge,
+        back::judge,
+        full::judge,
+        sums::judge,
+    ];
     let mut breaches = Vec::new();
     for judge in verdicts {
         judge(evidence, &mut finds);
@@ -61,7 +72,8 @@ pub fn judge(evidence: &Evidence, seed: u64) -> Outcome {
         faults: evidence.diary.words.clone(),
         counts: finds.counts,
         back: finds.back,
-        stall_ms: evidence.stall.as_millis() as u64,
+        stall_ms: evidence.longest_stall().as_millis() as u64,
+        leases_unjudged: evidence.plan.leases_hold && !evidence.kept_up(),
         breaches,
         ..Outcome::default()
     }

@@ -14,8 +14,10 @@ pub mod jobs;
 
 /// Threads of a worker: it takes as many jobs that block to keep them all.
 pub const THREADS: usize = 2;
-/// Each key of these names has at most so many jobs or runs under way.
-pub const LIMITS: [(&str, u32); 4] = [("single", 1), ("trio", 3), ("only", 1), ("shelf", 2)];
+/// Each key of these names has at most so many jobs or runs under way: two limits of keys, one of unique keys, one of a function's
+/// keys, one of a whole function and one of a whole queue.
+pub const LIMITS: [(&str, u32); 6] =
+    [("single", 1), ("trio", 3), ("only", 1), ("shelf", 2), ("shipped", 3), ("ticks", 1)];
 
 /// Where the handlers of a worker process note what they do.
 #[derive(Debug, Clone)]

@@ -6,10 +6,13 @@ use ergate_shared::key::QueueKey;
 use crate::{
     story::{
         Does, QUEUE, Story, act,
-        by_hand::{Entry, ids, plain},
+        by_hand::{ids, plain},
     },
-    support::{DEADLINE, until},
+    support::until,
 };
+
+mod purge;
+mod repair;
 
 #[tokio::test]
 async fn a_paused_queue_takes_jobs_and_hands_out_none() {
@@ -126,108 +129,12 @@ async fn a_drain_that_takes_too_long_says_what_still_runs() {
 }
 
 #[tokio::test]
-async fn everything_in_a_state_is_purged_and_nothing_else() {
-    let story = Story::begin().await;
-    let mut queue = story.by_hand();
-    queue.join("w").await;
-    let fill = async |queue: &mut crate::story::by_hand::ByHand| {
-        queue.enqueue_all(&plain(&["completed", "cancelled", "dead"])).await;
-        let leased = queue.lease("w", 3).await;
-        let ends = [leased[0].complete("1"), leased[1].cancel("why"), leased[2].bury()];
-        queue.settle("w", &ends).await;
-        queue.enqueue(Entry::new("scheduled").delay(60_000)).await;
-        queue.enqueue_all(&[Entry::new("ready"), Entry::new("ranked").priority(1)]).await;
-    };
-
-    for state in JobState::ALL.into_iter().filter(|state| *state != JobState::Leased) {
-        fill(&mut queue).await;
-        let before = story.queue().counts().await.unwrap();
-
-        let removed = story.queue().purge(state, |_| {}).await.unwrap();
-
-        let mut expected = before.clone();
-        assert_eq!(expected.insert(state, 0), Some(removed), "{state}");
-        assert_eq!(story.queue().counts().await.unwrap(), expected);
-        for other in JobState::ALL.into_iter().filter(|other| *other != JobState::Leased) {
-            story.queue().purge(other, |_| {}).await.unwrap();
-        }
-        assert_eq!(story.queue().stats().await.unwrap().records, 0);
-    }
-    story.all_adds_up().await;
-}
-
-#[tokio::test]
-async fn however_many_are_ready_all_are_purged() {
-    let story = Story::begin().await;
-    story.client.enqueue_all((0..2300).map(|number| act(number, Does::Succeed))).await.unwrap();
-    let mut told = Vec::new();
-
-    let removed = story.queue().purge(JobState::Ready, |so_far| told.push(so_far)).await.unwrap();
-
-    assert_eq!(removed, 2300);
-    assert!(told.is_sorted() && told.len() >= 5, "{told:?}");
-    assert_eq!(story.queue().stats().await.unwrap().records, 0);
-    story.all_adds_up().await;
-}
-
-#[tokio::test]
-async fn a_purge_ends_though_jobs_keep_coming() {
-    let story = Story::begin().await;
-    story.client.enqueue_all((0..600).map(|number| act(number, Does::Succeed))).await.unwrap();
-    let (going_on, purging) = tokio::sync::oneshot::channel::<()>();
-    let client = story.client.clone();
-    let coming = tokio::spawn(async move {
-        while !going_on.is_closed() {
-            client.enqueue_all((0..600).map(|number| act(number, Does::Succeed))).await.unwrap();
-        }
-    });
-
-    let queue = story.queue();
-    let removed = tokio::time::timeout(DEADLINE, queue.purge(JobState::Ready, |_| {})).await;
-    drop(purging);
-    coming.await.unwrap();
-
-    assert!(removed.expect("it ends").unwrap() >= 600);
-    assert!(story.queue().stats().await.unwrap().ready > 0, "what came last is left");
-    story.all_adds_up().await;
-}
-
-#[tokio::test]
-async fn a_purge_of_nothing_removes_nothing() {
-    let story = Story::begin().await;
-    let mut told = Vec::new();
-
-    let removed = story.queue().purge(JobState::Ready, |so_far| told.push(so_far)).await.unwrap();
-
-    assert_eq!((removed, told), (0, vec![]));
-}
-
-#[tokio::test]
-async fn what_is_enqueued_after_a_purge_runs() {
-    let story = Story::begin().await;
-    for number in 0..50 {
-        story.enqueue(number, Does::Succeed).await;
-    }
-    story.queue().purge(JobState::Ready, |_| {}).await.unwrap();
-
-    let worker = story.worker(1);
-    for number in 100..103 {
-        story.enqueue(number, Does::Succeed).await;
-    }
-    story.until_finished(3).await;
-
-    assert_eq!(story.trace.started(), [100, 101, 102]);
-    worker.stop().await;
-    story.all_adds_up().await;
-}
-
-#[tokio::test]
-async fn running_jobs_are_not_purged() {
+async fn a_drain_may_wait_for_ever() {
     let story = Story::begin().await;
 
-    let error = story.queue().purge(JobState::Leased, |_| {}).await.unwrap_err();
+    let drained = story.queue().drain(Duration::MAX, |_| {}).await;
 
-    assert_eq!(error.to_string(), "running jobs cannot be purged; cancel them, or drain the queue");
+    assert!(!matches!(drained, Err(Error::Option(_))), "{drained:?}");
 }
 
 #[tokio::test]
@@ -257,131 +164,6 @@ async fn namespaces_on_one_redis_know_nothing_of_each_other() {
     assert_eq!(staging.queue(QUEUE).unwrap().stats().await.unwrap().records, 1);
     let keys: Vec<String> = story.redis.ask(&["KEYS", "*"]).await;
     assert!(keys.iter().all(|key| key.starts_with("staging:") || key.starts_with("ergate:")), "{keys:?}");
-}
-
-#[tokio::test]
-async fn a_record_in_no_state_is_found_and_made_ready() {
-    let story = Story::begin().await;
-    let mut queue = story.by_hand();
-    queue.enqueue_all(&[Entry::new("a"), Entry::new("urgent").priority(1), Entry::new("b")]).await;
-    let _: i64 = story.redis.ask(&["LREM", queue.key(QueueKey::ready), "0", "a"]).await;
-    let _: i64 = story.redis.ask(&["ZREM", queue.key(QueueKey::ranked), "urgent"]).await;
-    assert!(!story.queue().stats().await.unwrap().adds_up());
-
-    let repairs = ergate::reconcile(&story.queue()).await.unwrap();
-
-    assert_eq!((repairs.records, repairs.total()), (2, 2));
-    queue.join("w").await;
-    assert_eq!(ids(&queue.lease("w", 5).await), ["urgent", "b", "a"]);
-    story.all_adds_up().await;
-}
-
-#[tokio::test]
-async fn ids_without_a_record_are_found_and_dropped() {
-    let story = Story::begin().await;
-    let mut queue = story.by_hand();
-    queue.enqueue(Entry::new("real")).await;
-    for (verb, key, words) in [
-        ("RPUSH", QueueKey::ready, vec!["ghost-1"]),
-        ("ZADD", QueueKey::ranked, vec!["1", "ghost-2"]),
-        ("ZADD", QueueKey::scheduled, vec!["1", "ghost-3"]),
-        ("ZADD", QueueKey::dead, vec!["1", "ghost-4"]),
-        ("RPUSH", QueueKey::completed, vec!["ghost-5"]),
-        ("RPUSH", QueueKey::cancelled, vec!["ghost-6"]),
-    ] {
-        let _: i64 = story.redis.ask(&[&[verb, queue.key(key)], words.as_slice()].concat()).await;
-    }
-
-    let repairs = ergate::reconcile(&story.queue()).await.unwrap();
-
-    assert_eq!((repairs.unlisted, repairs.total()), (6, 6));
-    let stats = story.queue().stats().await.unwrap();
-    assert_eq!((stats.records, stats.ready), (1, 1));
-    story.all_adds_up().await;
-}
-
-#[tokio::test]
-async fn a_ghost_in_the_ready_list_holds_nobody_up() {
-    let story = Story::begin().await;
-    let mut queue = story.by_hand();
-    for n in 0..10 {
-        let ghost = format!("ghost-{n}");
-        let _: i64 = story.redis.ask(&["RPUSH", queue.key(QueueKey::ready), &ghost]).await;
-    }
-    queue.enqueue(Entry::new("real")).await;
-    queue.join("w").await;
-
-    let mut leased = queue.lease("w", 1).await;
-    for _ in 0..10 {
-        leased.extend(queue.lease("w", 1).await);
-    }
-
-    assert_eq!(ids(&leased), ["real"]);
-    story.all_adds_up().await;
-}
-
-#[tokio::test]
-async fn counts_that_disagree_with_the_leases_are_put_right() {
-    let story = Story::begin().await;
-    let mut queue = story.by_hand();
-    queue.enqueue_all(&plain(&["a", "b", "c"])).await;
-    queue.join("w").await;
-    queue.join("x").await;
-    queue.lease("w", 2).await;
-    let _: i64 = story.redis.ask(&["HSET", queue.key(QueueKey::held), "w", "7", "x", "3"]).await;
-
-    let repairs = ergate::reconcile(&story.queue()).await.unwrap();
-
-    assert_eq!((repairs.holders, repairs.total()), (2, 2));
-    assert_eq!(queue.heartbeat("w").await.held, 2);
-    story.all_adds_up().await;
-}
-
-#[tokio::test]
-async fn leases_of_a_worker_that_is_not_there_are_found_and_taken_back() {
-    let story = Story::begin().await;
-    let mut queue = story.by_hand();
-    queue.enqueue(Entry::new("a")).await;
-    queue.join("w").await;
-    queue.lease("w", 1).await;
-    let _: i64 = story.redis.ask(&["ZREM", queue.key(QueueKey::workers), "w"]).await;
-    let _: i64 = story.redis.ask(&["HDEL", queue.key(QueueKey::held), "w"]).await;
-
-    let repairs = ergate::reconcile(&story.queue()).await.unwrap();
-    let reaped = queue.reap("w", 3).await;
-
-    assert_eq!(repairs.holders, 1);
-    assert_eq!(reaped, ("ok".to_owned(), 1, 0));
-    assert_eq!(queue.state("a").await, Some(JobState::Ready));
-    story.all_adds_up().await;
-}
-
-#[tokio::test]
-async fn what_is_in_order_is_not_repaired() {
-    let story = Story::begin().await;
-    let mut queue = story.by_hand();
-    queue.enqueue_all(&[Entry::new("a"), Entry::new("b").priority(1), Entry::new("c").delay(1000)]).await;
-    queue.cancel("a", "why").await;
-    queue.enqueue(Entry::new("d")).await;
-    queue.join("w").await;
-    queue.lease("w", 1).await;
-    let before = story.queue().counts().await.unwrap();
-    let _: i64 = story.redis.ask(&["RPUSH", queue.key(QueueKey::completed), "ghost"]).await;
-
-    let repairs = ergate::reconcile(&story.queue()).await.unwrap();
-
-    assert_eq!((repairs.unlisted, repairs.total()), (1, 1));
-    assert_eq!(story.queue().counts().await.unwrap(), before);
-    story.all_adds_up().await;
-}
-
-#[tokio::test]
-async fn a_drain_may_wait_for_ever() {
-    let story = Story::begin().await;
-
-    let drained = story.queue().drain(Duration::MAX, |_| {}).await;
-
-    assert!(!matches!(drained, Err(Error::Option(_))), "{drained:?}");
 }
 
 #[tokio::test]

@@ -65,6 +65,24 @@ async fn for_what_falls_due_when_the_worker_that_knows_of_it_has_no_slot() {
 }
 
 #[tokio::test]
+async fn for_a_job_that_is_put_off_when_it_has_been_for_as_long_as_it_may_be() {
+    let story = Story::begin().await;
+    let mut queue = story.by_hand();
+    let debounced = |id: &str| Entry {
+        on_conflict: "put_off 100",
+        ..Entry::new(id).delay(100).unique(ergate::UniqueScope::Started, "key")
+    };
+    queue.enqueue(debounced("first")).await;
+    queue.pass(100);
+    nobody_is_woken(&queue).await;
+
+    queue.enqueue(debounced("second")).await;
+
+    assert_eq!(queue.state("first").await, Some(JobState::Ready));
+    assert!(somebody_is_woken(&queue).await);
+}
+
+#[tokio::test]
 async fn by_a_turn_that_asks_for_nothing_and_finds_something_due() {
     let story = Story::begin().await;
     let mut queue = story.by_hand();

@@ -53,6 +53,7 @@ mod tests {
             key: None,
             from,
             to: Some(to),
+            let_go: Some(to),
             ended,
         }
     }

@@ -5,11 +5,9 @@ use std::time::Duration;
 use anyhow::bail;
 use fastrand::Rng;
 
-use super::Fault;
+use super::{Fault, extra};
 use crate::{
     ground::Ground,
-    ledger::{Answer, Ledger, Told, now_ns},
-    play::insist,
     stage::Stage,
     work::jobs::{Bad, Sin},
 };
@@ -30,19 +28,7 @@ pub const fn hog<G: Ground>() -> Fault<G> {
 }
 
 async fn sin<G: Ground>(stage: &Stage<G>, chance: &mut Rng, sin: Sin) -> anyhow::Result<()> {
-    let id = format!("bad-{:08x}", chance.u32(..));
-    let asked_ns = now_ns();
-    insist(async || stage.client.enqueue(Bad { sin }).id(&id).await).await?;
-    let (kind, member) = ("bad".to_owned(), "stage".to_owned());
-    Ledger::open(&stage.told())?.write(&Told {
-        ns: now_ns(),
-        asked_ns,
-        member,
-        kind,
-        id,
-        answer: Answer::Kept,
-    })?;
-    Ok(())
+    extra::enqueue(stage, format!("bad-{:08x}", chance.u32(..)), || Bad { sin }).await
 }
 
 async fn block_all<G: Ground>(stage: &mut Stage<G>, chance: &mut Rng) -> anyhow::Result<()> {

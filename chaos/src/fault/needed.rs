@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
-use ergate::{Client, Enqueue};
+use ergate::Client;
 use ergate_rig::RedisServer;
 use ergate_shared::{
     key::{QueueKey, RegistryKeys},
@@ -12,10 +12,10 @@ use ergate_shared::{
 use fastrand::Rng;
 use tokio::time::{sleep, timeout};
 
-use super::{Fault, worker};
+use super::{Fault, extra, worker};
 use crate::{
     diary::Did,
-    ground::{Ground, wired::Wired},
+    ground::{Ground as _, wired::Wired},
     ledger::now_ns,
     play::insist,
     stage::Stage,
@@ -52,6 +52,7 @@ const SWEEP: Duration = Duration::from_secs(15);
 const PATIENCE: Duration = Duration::from_secs(15);
 
 async fn lose_lease(stage: &mut Stage<Wired>, chance: &mut Rng) -> anyhow::Result<()> {
+    let mut lost_any = false;
     for _ in 0..4 {
         let name = stage.workers[chance.usize(..stage.workers.len())].name.clone();
         let turn = script::WORKER_TURN.sha.as_bytes();
@@ -64,8 +65,10 @@ async fn lose_lease(stage: &mut Stage<Wired>, chance: &mut Rng) -> anyhow::Resul
             let to_jobs = words.iter().any(|word| word.ends_with(b":{jobs}:ready"));
             is_turn && to_jobs && asks
         };
-        let _ = timeout(Duration::from_secs(1), stage.ground.wire(&name).lose_reply_when(leases)).await;
+        let lost = timeout(Duration::from_secs(1), stage.ground.wire(&name).lose_reply_when(leases)).await;
+        lost_any |= lost.is_ok();
     }
+    stage.diary.missed += usize::from(!lost_any);
     Ok(())
 }
 
@@ -83,36 +86,22 @@ async fn lose_enqueue(stage: &mut Stage<Wired>, chance: &mut Rng) -> anyhow::Res
     Ok(())
 }
 
-/// Jobs of the stage's own, which nobody else asks for.
-fn extra<G: Ground>(stage: &Stage<G>, chance: &mut Rng, runs_ms: u64) -> Enqueue {
-    stage.client.enqueue(Plain { runs_ms }).id(format!("extra-{:08x}", chance.u32(..)))
-}
-
-/// Sends enough jobs of the stage's own to keep every worker at work for most of a lease: they have begun by the time this returns,
-/// and not ended.
-async fn keep_at_work<G: Ground>(stage: &Stage<G>, chance: &mut Rng) -> anyhow::Result<()> {
-    let lease = stage.plan.lease;
-    let runs_ms = lease.mul_f64(0.7).as_millis() as u64;
-    for _ in 0..4 * stage.workers.len() {
-        extra(stage, chance, runs_ms).await?;
-    }
-    sleep(lease.mul_f64(0.2)).await;
-    Ok(())
+fn most_of_a_lease<G>(stage: &Stage<G>) -> Duration {
+    stage.plan.lease.mul_f64(0.7)
 }
 
 async fn outlive(stage: &mut Stage<Wired>, chance: &mut Rng) -> anyhow::Result<()> {
-    keep_at_work(stage, chance).await?;
+    extra::keep_at_work(stage, chance, 4, most_of_a_lease(stage)).await?;
     let wire = stage.ground.wire(&stage.workers[chance.usize(..stage.workers.len())].name);
     // The jobs end in time as their worker sees it; by when that is heard of, others have them.
     wire.stall().await;
     sleep(stage.plan.lease.mul_f64(1.4)).await;
     wire.heal().await;
-    stage.diary.note(Did::Note);
     Ok(())
 }
 
 async fn kill_at_work(stage: &mut Stage<RedisServer>, chance: &mut Rng) -> anyhow::Result<()> {
-    keep_at_work(stage, chance).await?;
+    extra::keep_at_work(stage, chance, 4, most_of_a_lease(stage)).await?;
     (worker::kill().strike)(stage, chance).await
 }
 

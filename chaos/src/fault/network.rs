@@ -2,13 +2,14 @@
 
 use std::{num::NonZeroU32, time::Duration};
 
+use anyhow::Context as _;
 use ergate_rig::{Direction, Proxy, proxy::Lost};
 use ergate_shared::script::Script;
 use fastrand::Rng;
 use tokio::time::{sleep, timeout};
 
 use super::Fault;
-use crate::{diary::Did, ground::wired::Wired, stage::Stage};
+use crate::{ground::wired::Wired, stage::Stage};
 
 type On = Stage<Wired>;
 
@@ -48,20 +49,20 @@ pub const LOSE_REQUEST: Fault<Wired> =
 pub const ALL: [Fault<Wired>; 8] =
     [PARTITION, SILENCE, HALF_CLOSE, RESET, SLOW, CUT, LOSE_REPLY, LOSE_REQUEST];
 
-/// Scripts that a worker or producer sends all the time.
-const COMMON: [&str; 9] = [
-    "job/enqueue",
+/// Scripts that producers send all the time.
+const OF_PRODUCERS: [&str; 2] = ["job/enqueue", "event/send"];
+/// Scripts that workers do.
+const OF_WORKERS: [&str; 7] = [
     "worker/turn",
     "worker/heartbeat",
     "run/record",
     "run/deliver",
-    "event/send",
     "event/route",
     "event/finish",
     "schedule/step",
 ];
 
-/// How long is waited for a script that is to be lost to be sent; the trap stays set.
+/// How long is waited for a script that is to be lost to be sent by one process; the trap stays set.
 const SOON: Duration = Duration::from_secs(1);
 
 fn worker(stage: &On, chance: &mut Rng) -> String {
@@ -88,7 +89,6 @@ async fn part(stage: &mut On, chance: &mut Rng) -> anyhow::Result<()> {
     wire.stall().await;
     sleep(lasts).await;
     wire.heal().await;
-    stage.diary.note(Did::Note);
     Ok(())
 }
 
@@ -98,7 +98,6 @@ async fn silence(stage: &mut On, chance: &mut Rng) -> anyhow::Result<()> {
     wire.silence(way);
     sleep(lasts).await;
     wire.heal().await;
-    stage.diary.note(Did::Note);
     Ok(())
 }
 
@@ -124,27 +123,37 @@ async fn slow(stage: &mut On, chance: &mut Rng) -> anyhow::Result<()> {
 }
 
 async fn cut(stage: &mut On, chance: &mut Rng) -> anyhow::Result<()> {
-    let (script, after) = (common(chance), chance.usize(1..60));
-    happens(anybody(stage, chance).cut_reply_of(script, after)).await
+    let after = chance.usize(1..60);
+    happens(stage, chance, |wire, script| wire.cut_reply_of(script, after)).await
 }
 
 async fn lose_reply(stage: &mut On, chance: &mut Rng) -> anyhow::Result<()> {
-    let script = common(chance);
-    happens(anybody(stage, chance).lose_reply_of(script)).await
+    happens(stage, chance, Proxy::lose_reply_of).await
 }
 
 async fn lose_request(stage: &mut On, chance: &mut Rng) -> anyhow::Result<()> {
-    let script = common(chance);
-    happens(anybody(stage, chance).lose_request_of(script)).await
+    happens(stage, chance, Proxy::lose_request_of).await
 }
 
-fn common(chance: &mut Rng) -> &'static str {
-    let name = COMMON[chance.usize(..COMMON.len())];
-    Script::all().find(|script| script.name == name).map_or(name, |script| &script.sha)
-}
-
-/// Waits for it a while: not every process sends every script.
-async fn happens(lost: Lost) -> anyhow::Result<()> {
-    let _ = timeout(SOON, lost).await;
+/// Loses something of a script on the wire of somebody who sends it. Not every worker routes events or ticks: where nothing was sent
+/// for a while, the next is tried.
+async fn happens(
+    stage: &mut On,
+    chance: &mut Rng,
+    lose: impl Fn(&Proxy, &str) -> Lost,
+) -> anyhow::Result<()> {
+    let number = chance.usize(..OF_PRODUCERS.len() + OF_WORKERS.len());
+    let (name, mut who) = match OF_PRODUCERS.get(number) {
+        Some(name) => (*name, stage.producers.iter().collect::<Vec<_>>()),
+        None => (OF_WORKERS[number - OF_PRODUCERS.len()], stage.workers.iter().collect()),
+    };
+    let script = Script::all().find(|script| script.name == name).context("there is such a script")?;
+    chance.shuffle(&mut who);
+    for member in who {
+        if timeout(SOON, lose(stage.ground.wire(&member.name), &script.sha)).await.is_ok() {
+            return Ok(());
+        }
+    }
+    stage.diary.missed += 1;
     Ok(())
 }

@@ -154,8 +154,14 @@ async fn debug_sleep(stage: &mut On, chance: &mut Rng) -> anyhow::Result<()> {
 async fn kill_clients(stage: &mut On, chance: &mut Rng) -> anyhow::Result<()> {
     let since = now_ns();
     match chance.u8(..3) {
-        0 => ask::<()>(stage, &["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]).await?,
-        1 => ask::<()>(stage, &["CLIENT", "KILL", "TYPE", "pubsub", "SKIPME", "yes"]).await?,
+        0 => {
+            ask::<u64>(stage, &["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]).await?;
+        }
+        1 => {
+            // Producers that wait for the end of what they started.
+            let killed: u64 = ask(stage, &["CLIENT", "KILL", "TYPE", "pubsub", "SKIPME", "yes"]).await?;
+            stage.diary.missed += usize::from(killed == 0);
+        }
         _ => {
             let all: String = ask(stage, &["CLIENT", "LIST"]).await?;
             // The flag of a client that waits in a blocking command.
@@ -182,7 +188,9 @@ async fn fill(stage: &mut On, chance: &mut Rng) -> anyhow::Result<()> {
     // Less than the empty server uses.
     ask::<()>(stage, &["CONFIG", "SET", "maxmemory", "1"]).await?;
     sleep(millis(chance, 500..1500)).await;
+    let full = now_ns();
     ask::<()>(stage, &["CONFIG", "SET", "maxmemory", "0"]).await?;
+    stage.diary.note_between(since, full, Did::Full);
     stage.diary.note_since(since, Did::Outage);
     Ok(())
 }

@@ -16,7 +16,7 @@ use crate::{
 pub(super) enum Sort {
     /// Jobs and runs.
     Job,
-    /// Events that start runs.
+    /// Events.
     Event,
 }
 
@@ -31,7 +31,7 @@ pub(super) async fn note<G: Ground>(
     let told: Vec<Told> = ledger::read(&stage.told());
     for told in told.into_iter().filter(|told| told.answer == Answer::Kept && told.ns >= since) {
         let sort = match told.kind.as_str() {
-            "ordered" => Sort::Event,
+            "ordered" | "paid" => Sort::Event,
             "pack" => Sort::Job,
             kind if Evidence::JOBS.contains(&kind) => Sort::Job,
             _ => continue,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use fastrand::Rng;
 
-use super::Fault;
+use super::{Fault, extra};
 use crate::{diary::Did, ground::Ground, ledger::now_ns, stage::Stage};
 
 /// SIGKILL; a new one takes its place.
@@ -20,6 +20,22 @@ pub const fn freeze<G: Ground>() -> Fault<G> {
 /// SIGTERM, as at a deploy; a new one takes its place.
 pub const fn stop<G: Ground>() -> Fault<G> {
     Fault { name: "worker told to stop", strike: |stage, chance| Box::pin(stop_one(stage, chance)) }
+}
+
+/// The same while it runs jobs that take longer than its shutdown deadline: it hands them back.
+pub const fn stop_at_work<G: Ground>() -> Fault<G> {
+    Fault {
+        name: "worker told to stop at work",
+        strike: |stage, chance| Box::pin(stop_one_at_work(stage, chance)),
+    }
+}
+
+/// SIGSTOP for longer than a lease, and SIGCONT while its handlers have work left: they are told that it is not theirs any more.
+pub const fn freeze_at_work<G: Ground>() -> Fault<G> {
+    Fault {
+        name: "worker frozen at work",
+        strike: |stage, chance| Box::pin(freeze_one_at_work(stage, chance)),
+    }
 }
 
 /// A deploy: every worker is told to stop and followed by one of the other release, in turn.
@@ -58,6 +74,17 @@ async fn freeze_one<G: Ground>(stage: &mut Stage<G>, chance: &mut Rng) -> anyhow
 async fn stop_one<G: Ground>(stage: &mut Stage<G>, chance: &mut Rng) -> anyhow::Result<()> {
     let place = one_to_go(stage, chance);
     stage.relieve(place)
+}
+
+async fn stop_one_at_work<G: Ground>(stage: &mut Stage<G>, chance: &mut Rng) -> anyhow::Result<()> {
+    extra::keep_at_work(stage, chance, 4, stage.plan.lease.mul_f64(0.7)).await?;
+    stop_one(stage, chance).await
+}
+
+async fn freeze_one_at_work<G: Ground>(stage: &mut Stage<G>, chance: &mut Rng) -> anyhow::Result<()> {
+    // A freeze lasts for less than one and a half leases and a second.
+    extra::keep_at_work(stage, chance, 2, 2 * stage.plan.lease).await?;
+    freeze_one(stage, chance).await
 }
 
 async fn deploy_all<G: Ground>(stage: &mut Stage<G>, chance: &mut Rng) -> anyhow::Result<()> {

@@ -12,7 +12,8 @@ pub fn soaked(soak: &Soak, picture: &Path) -> String {
     let stolen = minutes - late.len();
     let mut text = format!(
         "{minutes} minutes, seed {}: {} jobs and events acknowledged at {:.0} jobs a second, half of the most that began in time, {:.0}; a \
-         rolling deploy every ten minutes. From acknowledged to begun, p99 of a minute: {:.0} ms at the median, {:.0} ms at most.\n",
+         rolling deploy of all workers but one every ten minutes. From acknowledged to begun, p99 of a minute: {:.0} ms at the \
+         median, {:.0} ms at most.\n",
         soak.seed,
         soak.acknowledged,
         soak.rate,
@@ -27,6 +28,18 @@ pub fn soaked(soak: &Soak, picture: &Path) -> String {
              seconds or longer: how late jobs began in these is in the picture and is not judged."
         );
     }
+    if let [first, .., last] = &soak.samples[..] {
+        let _ = writeln!(
+            text,
+            "\nRedis had {:.1} MiB in minute {} and {:.1} in minute {}; the worker that no deploy replaced had {:.1} and {:.1}.",
+            mib(first.redis),
+            first.minute,
+            mib(last.redis),
+            last.minute,
+            mib(first.worker),
+            mib(last.worker),
+        );
+    }
     let _ = writeln!(
         text,
         "\n![memory, lateness and stolen time]({})",
@@ -38,4 +51,8 @@ pub fn soaked(soak: &Soak, picture: &Path) -> String {
         let _ = writeln!(text, "- {breach}");
     }
     text
+}
+
+fn mib(bytes: u64) -> f64 {
+    bytes as f64 / f64::from(1 << 20)
 }

@@ -14,6 +14,7 @@ struct Row<'a> {
     counts: Counts,
     /// The one that came nearest to what is promised, or went furthest beyond it.
     back: Option<&'a Back>,
+    stall_ms: u64,
 }
 
 impl<'a> Row<'a> {
@@ -22,6 +23,7 @@ impl<'a> Row<'a> {
         self.held += usize::from(outcome.holds());
         self.strikes += outcome.faults.len();
         self.counts.add(&outcome.counts);
+        self.stall_ms = self.stall_ms.max(outcome.stall_ms);
         self.back = self
             .back
             .into_iter()
@@ -36,7 +38,7 @@ impl<'a> Row<'a> {
         });
         let holds = if self.held == self.plays { "all".to_owned() } else { format!("**{}**", self.held) };
         format!(
-            "| {} | {} | {} | {} | {} | {} | {} | {}: {}, {}, {} | {} | {back} | {} | {} | {holds} |",
+            "| {} | {} | {} | {} | {} | {} | {} | {} | {}, {}, {} | {} | {back} | {} | {} | {} | {holds} |",
             self.scenario,
             self.plays,
             counts.jobs,
@@ -49,6 +51,7 @@ impl<'a> Row<'a> {
             counts.crashes,
             counts.interruptions,
             counts.bodies_again,
+            self.stall_ms,
             counts.lost_by_redis,
             counts.repairs,
         )
@@ -73,13 +76,22 @@ pub fn markdown(outcomes: &[Outcome]) -> String {
     rows.push(sum);
 
     let mut text = String::from(
-        "| scenario | plays | jobs | events | runs | ticks | strikes | begun again: failed, lease lost, handed back | bodies again | \
-         longest until back at work, ms (promised) | lost by Redis | repairs | held |\n|---|---|---|---|---|---|---|---|---|---|---|---|---|\n",
+        "| scenario | plays | jobs | events | runs | ticks | strikes | begun again | of jobs: failed, lease lost, handed back | \
+         bodies again | longest until back at work, ms (promised) | longest stall, ms | lost by Redis | repairs | held |\n\
+         |---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|\n",
     );
     for row in &rows {
         let _ = writeln!(text, "{}", row.line());
     }
     let _ = writeln!(text, "\nSeeds: {}.", seeds(outcomes));
+    let unjudged = outcomes.iter().filter(|outcome| outcome.leases_unjudged).count();
+    if unjudged > 0 {
+        let _ = writeln!(
+            text,
+            "\nIn {unjudged} plays machine or server were too late for heartbeats: whether leases were lost that nothing was to cost \
+             was not judged."
+        );
+    }
     let memory: Vec<String> = outcomes.iter().filter_map(memory).collect();
     if !memory.is_empty() {
         let _ = writeln!(

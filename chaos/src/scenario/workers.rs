@@ -16,10 +16,15 @@ pub(super) fn all() -> Vec<Scenario> {
         of(
             "worker-frozen",
             "SIGSTOP of workers for longer than their lease, then SIGCONT",
-            [worker::freeze()],
+            [worker::freeze_at_work()],
             |plan| plan,
         ),
-        of("worker-stopped", "SIGTERM of workers at any time", [worker::stop()], holds),
+        of(
+            "worker-stopped",
+            "SIGTERM of workers at any time, also with more to do than they may finish",
+            [worker::stop_at_work(), worker::stop()],
+            |plan| Plan { leases_hold: true, hands_back: true, ..plan },
+        ),
         of(
             "runtime-blocked",
             "handlers that block all threads of the runtime for longer than a lease",

@@ -1,4 +1,5 @@
-//! A soak as a picture: memory and lateness minute by minute, with the deploys marked.
+//! A soak as a picture: memory and lateness minute by minute, with the deploys marked. The oldest worker is the one that no
+//! deploy replaced.
 
 use std::fmt::Write as _;
 
@@ -18,7 +19,7 @@ pub fn svg(samples: &[Sample]) -> String {
             "without events, MiB",
             samples.iter().map(|sample| mib(sample.redis.saturating_sub(sample.events))).collect(),
         ),
-        ("largest worker, MiB", samples.iter().map(|sample| mib(sample.worker)).collect()),
+        ("oldest worker, MiB", samples.iter().map(|sample| mib(sample.worker)).collect()),
         ("late, p99, ms", samples.iter().map(|sample| sample.late_p99_ms).collect()),
         ("stolen, most of 5 s, %", samples.iter().map(|sample| sample.stolen_percent).collect()),
     ];

@@ -41,6 +41,8 @@ pub struct Plan {
     pub repairs: bool,
     /// Whether nothing is done that may cost a lease.
     pub leases_hold: bool,
+    /// Whether workers are told to stop while they have more to do than they may finish.
+    pub hands_back: bool,
 }
 
 impl Default for Plan {
@@ -64,6 +66,7 @@ impl Default for Plan {
             patience: Duration::from_secs(180),
             repairs: false,
             leases_hold: false,
+            hands_back: false,
         }
     }
 }

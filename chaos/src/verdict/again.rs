@@ -3,13 +3,16 @@
 //! Whoever leases a job is told its tries. Each way to lose a lease, and each failure, counts one of them up; so no two attempts
 //! at a job may have been told the same, and the attempt that settled it must have been told the last.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
 
 use super::Finds;
 use crate::{
     evidence::{Attempt, Evidence},
     work::{functions, jobs::failures_of},
 };
+
+/// What comes of an attempt is settled so soon.
+const SETTLES_WITHIN: Duration = Duration::from_secs(1);
 
 pub(super) fn judge(evidence: &Evidence, finds: &mut Finds) {
     let mut by_id: HashMap<(&str, &str), Vec<&Attempt>> = HashMap::new();
@@ -21,8 +24,10 @@ pub(super) fn judge(evidence: &Evidence, finds: &mut Finds) {
     }
     for ((kind, id), attempts) in by_id {
         finds.counts.again += attempts.len() as u64 - 1;
+        // What Redis has forgotten it cannot have counted.
+        let in_doubt = attempts.iter().any(|attempt| evidence.in_doubt(attempt, SETTLES_WITHIN));
         let Some(view) = evidence.jobs[&Evidence::queue_of(kind)].get(id) else {
-            if !evidence.diary.lost_anything() {
+            if !in_doubt {
                 finds.breach(format!("{kind} {id} was performed, but Redis knows nothing of it"));
             }
             continue;
@@ -31,14 +36,11 @@ pub(super) fn judge(evidence: &Evidence, finds: &mut Finds) {
         finds.counts.failures += u64::from(tries.failures);
         finds.counts.crashes += u64::from(tries.crashes);
         finds.counts.interruptions += u64::from(tries.interruptions);
-        // What Redis has forgotten it cannot have counted.
-        if evidence.diary.lost_anything() {
+        if in_doubt {
             continue;
         }
 
-        // A server that answers no heartbeat in time, because the machine is busy elsewhere, costs leases too.
-        let machine_kept_up = evidence.stall.max(evidence.slowest_answer) < evidence.plan.lease / 10;
-        if evidence.plan.leases_hold && tries.crashes > 0 && machine_kept_up {
+        if evidence.plan.leases_hold && tries.crashes > 0 && evidence.kept_up() {
             finds.breach(format!("{kind} {id} lost a lease that nothing was to cost it: {tries:?}"));
         }
         let reasons = tries.failures + tries.crashes + tries.interruptions + tries.snoozes;
@@ -66,6 +68,9 @@ pub(super) fn judge(evidence: &Evidence, finds: &mut Finds) {
         if ["plain", "keyed", "only", "tick"].contains(&kind) && tries.failures > 0 {
             finds.breach(format!("{kind} {id} never fails, and {tries:?} are counted: {:?}", view.failure));
         }
+    }
+    if evidence.plan.hands_back && finds.counts.interruptions == 0 {
+        finds.breach("workers were told to stop with more to do than they may finish, and handed nothing back");
     }
 }
 

@@ -30,12 +30,7 @@ pub(super) fn judge(evidence: &Evidence, finds: &mut Finds) {
 
 fn in_the_dark(evidence: &Evidence, attempt: &Attempt) -> bool {
     let thawed = |deed: &crate::diary::Deed| (deed.until_ns..deed.until_ns + NOTICES).contains(&attempt.from);
-    // Where Redis has lost leases, those who held them go on until they are told.
-    let forgotten = evidence.diary.of(|did| *did == crate::diary::Did::Lost).any(|deed| {
-        let told = evidence.plan.lease + Duration::from_secs(2);
-        attempt.from <= deed.until_ns + u64::try_from(told.as_nanos()).unwrap_or(u64::MAX)
-    });
-    forgotten || evidence.diary.frozen(&attempt.member, evidence.plan.lease).any(thawed)
+    evidence.in_doubt(attempt, Duration::ZERO) || evidence.diary.frozen(&attempt.member, evidence.plan.lease).any(thawed)
 }
 
 /// Goes through beginnings and ends in order of time; ends go first where both are at one moment.
@@ -74,6 +69,7 @@ mod tests {
             key: None,
             from,
             to,
+            let_go: to,
             ended: to.is_some(),
         }
     }

@@ -1,17 +1,27 @@
-//! Each time of the schedule was started once: none is missing between the first and the last, none is there twice.
+//! Each time of the schedule was started once, when it came: none is missing from the first until the schedule was paused, none
+//! began before its time, and none long after it unless something was in the way.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeSet, HashMap},
+    time::Duration,
+};
 
 use ergate::{JobState, Timestamp};
 
 use super::Finds;
 use crate::{
+    diary::Did,
     evidence::Evidence,
     work::jobs::{SCHEDULE, TICK, TICKS},
 };
 
+/// Clocks of one machine, read one after the other.
+const SAME_MS: u64 = 50;
+/// Whoever starts what the schedule says is followed by another so soon after the lease.
+const AFTER_LEASE: Duration = Duration::from_secs(2);
+
 pub(super) fn judge(evidence: &Evidence, finds: &mut Finds) {
-    let mut times: BTreeMap<i64, u32> = BTreeMap::new();
+    let mut times = BTreeSet::new();
     for view in evidence.jobs[TICKS].values() {
         let nominal =
             view.id.as_str().strip_prefix(&format!("{SCHEDULE}@")).and_then(|time| time.parse().ok());
@@ -19,7 +29,7 @@ pub(super) fn judge(evidence: &Evidence, finds: &mut Finds) {
             finds.breach(format!("tick {} names no time", view.id));
             continue;
         };
-        *times.entry(nominal).or_default() += 1;
+        times.insert(nominal);
         if view.state == JobState::Completed {
             finds.counts.ticks += 1;
         } else {
@@ -34,13 +44,51 @@ pub(super) fn judge(evidence: &Evidence, finds: &mut Finds) {
     if times.len() < 2 {
         finds.breach(format!("{} times of the schedule were started in {:?}", times.len(), evidence.took));
     }
-    let all: Vec<i64> = times.keys().copied().collect();
+    let all: Vec<i64> = times.into_iter().collect();
     for pair in all.windows(2) {
         if pair[1] - pair[0] != period {
             finds.breach(format!("no times were started between {} and {}", pair[0], pair[1]));
         }
     }
-    if let Some((time, count)) = times.iter().find(|(_, count)| **count > 1) {
-        finds.breach(format!("the time {time} was started {count} times"));
+    in_time(evidence, &all, finds);
+}
+
+/// Times are in ms since the epoch, and begins in the ledger.
+fn in_time(evidence: &Evidence, times: &[i64], finds: &mut Finds) {
+    let late = TICK + evidence.plan.lease + AFTER_LEASE;
+    let undisturbed = |from: u64, to: u64| {
+        let mut deeds = evidence.diary.deeds.iter();
+        !deeds.any(|deed| {
+            let disturbs = matches!(deed.what, Did::Outage | Did::Killed(_) | Did::Frozen(_) | Did::Full);
+            disturbs && deed.ns <= to && deed.until_ns >= from
+        })
+    };
+    let too_late = |from: u64, to: u64| {
+        to.saturating_sub(from) > (late + evidence.allowance(from, to)).as_nanos() as u64
+    };
+    if let (Some(last), Some(paused)) =
+        (times.last(), evidence.diary.of(|did| *did == Did::Paused).map(|deed| deed.ns).next())
+    {
+        let last = evidence.ns_of(last.unsigned_abs());
+        if too_late(last, paused) && undisturbed(last, paused) {
+            let before = Duration::from_nanos(paused - last);
+            finds.breach(format!("the last time was started {before:.1?} before the schedule was paused"));
+        }
+    }
+    let mut begun: HashMap<&str, u64> = HashMap::new();
+    for attempt in evidence.attempts.iter().filter(|attempt| attempt.kind == "tick") {
+        begun.entry(&attempt.id).or_insert(attempt.from);
+    }
+    for (id, begun) in begun {
+        let time = id.strip_prefix(&format!("{SCHEDULE}@")).and_then(|time| time.parse::<Timestamp>().ok());
+        let Some(time) = time.map(|time| evidence.ns_of(time.as_millisecond().unsigned_abs())) else { continue };
+        if begun + SAME_MS * 1_000_000 < time {
+            let early = Duration::from_nanos(time - begun);
+            finds.breach(format!("tick {id} began {early:.1?} before its time"));
+        }
+        if too_late(time, begun) && undisturbed(time, begun) {
+            let late = Duration::from_nanos(begun - time);
+            finds.breach(format!("tick {id} began {late:.1?} after its time, and nothing was in the way"));
+        }
     }
 }

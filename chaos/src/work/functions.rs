@@ -1,5 +1,5 @@
 //! The functions: an order that is started by an event, sleeps, waits for another event, sends a third and invokes a second
-//! function; what that event starts; and the second function, limited per shelf.
+//! function; what that event starts, three at a time; and the second function, limited per shelf.
 
 use ergate::{Context, prelude::*};
 
@@ -84,7 +84,7 @@ pub fn declare(worker: Worker<Desk>, release: u32, slots: usize) -> Worker<Desk>
     let worker = worker
         .function(swift(Function::new("order", order)))
         .function(swift(Function::new("pack", pack)).concurrency_per(2, "event.data.shelf"))
-        .function(swift(Function::new("shipped", shipped)));
+        .function(swift(Function::new("shipped", shipped)).concurrency(3));
     if release < 2 {
         return worker;
     }
@@ -123,8 +123,13 @@ async fn pack(event: Pack, step: Step, State(desk): State<Desk>, attempt: Contex
 }
 
 async fn shipped(event: Shipped, step: Step, State(desk): State<Desk>, attempt: Context) -> Result<String> {
-    let call = desk.begin("shipped", &attempt, None)?;
-    let noted = step.run("note", desk.step(attempt.id().to_string(), event.order, "note")).await?;
+    let call = desk.begin("shipped", &attempt, Some("shipped=all".to_owned()))?;
+    let run = attempt.id().to_string();
+    let noted = step.run("note", async {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        desk.step(run, event.order, "note").await
+    });
+    let noted = noted.await?;
     call.end();
     Ok(noted)
 }

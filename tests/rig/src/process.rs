@@ -104,11 +104,7 @@ impl Process {
     pub async fn exited(&mut self) -> ExitStatus {
         until_some("the process ends", async || self.leash.exited().expect("the process is our child")).await
     }
-}
 
-// impl Process
-
-impl Process {
     /// Waits until the process ends by itself, for as long as a whole run of tests may take.
     ///
     /// # Panics

@@ -297,27 +297,17 @@ async fn a_server_that_is_not_there_is_tried_again() {
 }
 
 #[tokio::test]
-async fn a_connection_takes_one_mail_after_the_other() {
-    let server = Server::start("nothing", "").await;
-    let mailer = server.mailer("", None);
+async fn a_connection_takes_the_next_mail_unless_the_server_has_ended_it() {
+    for (at, answer, connections) in [("nothing", "", 1), ("NOOP", "421 4.4.2 idle for too long", 2)] {
+        let server = Server::start(at, answer).await;
+        let mailer = server.mailer("", None);
 
-    for _ in 0..2 {
-        mailer.send(welcome(), JOB).await.unwrap();
+        for _ in 0..2 {
+            mailer.send(welcome(), JOB).await.unwrap();
+        }
+
+        assert_eq!(server.connections(), connections, "{at}: {answer}");
     }
-
-    assert_eq!(server.connections(), 1);
-}
-
-#[tokio::test]
-async fn a_connection_that_the_server_ends_between_two_mails_is_replaced() {
-    let server = Server::start("NOOP", "421 4.4.2 idle for too long").await;
-    let mailer = server.mailer("", None);
-
-    for _ in 0..2 {
-        mailer.send(welcome(), JOB).await.unwrap();
-    }
-
-    assert_eq!(server.connections(), 2);
 }
 
 #[tokio::test]

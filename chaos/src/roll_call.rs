@@ -1,0 +1,64 @@
+//! After the last strike every worker takes jobs again: that others do all the work is no proof that none of them is wedged.
+
+use std::{
+    collections::HashMap,
+    fs,
+    time::{Duration, Instant},
+};
+
+use tokio::time::sleep;
+
+use crate::{
+    diary::Did,
+    fault::extra,
+    ground::Ground,
+    ledger::{Line, What, now_ns},
+    stage::Stage,
+    work::jobs::Plain,
+};
+
+/// For how long an answer is waited for.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+/// A wave of jobs keeps all slots at work for a while, so that none can be left out because others were faster.
+const WAVE: Duration = Duration::from_secs(1);
+const RUNS_MS: u64 = 300;
+/// What the ids of these jobs begin with.
+const ANSWERS: &str = "roll-call-";
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// Sends jobs until every worker that is to be there has begun one, and notes how long that took each of them.
+///
+/// # Errors
+/// Errors of the connection.
+pub async fn roll_call<G: Ground>(stage: &mut Stage<G>) -> anyhow::Result<()> {
+    let since = now_ns();
+    let until = Instant::now() + PATIENCE;
+    let (mut next_wave, mut sent, mut began) = (Instant::now(), 0, HashMap::new());
+    while Instant::now() < until {
+        stage.bury()?;
+        if Instant::now() >= next_wave {
+            next_wave = Instant::now() + WAVE;
+            for _ in 0..2 * stage.plan.slots * stage.workers.len() {
+                sent += 1;
+                extra::enqueue(stage, format!("{ANSWERS}{sent:04}"), || Plain { runs_ms: RUNS_MS }).await?;
+            }
+        }
+        let text = fs::read_to_string(stage.ledger())?;
+        for line in text.lines().filter(|line| line.contains(ANSWERS)) {
+            if let Ok(Line { ns, member, what: What::Begin { .. } }) = serde_json::from_str(line) {
+                began.entry(member).or_insert(ns);
+            }
+        }
+        if stage.workers.iter().all(|worker| began.contains_key(&worker.name)) {
+            break;
+        }
+        sleep(LOOK_EVERY).await;
+    }
+    for worker in &stage.workers {
+        match began.get(&worker.name) {
+            Some(ns) => stage.diary.note_between(since, *ns, Did::Answered(worker.name.clone())),
+            None => stage.diary.note_since(since, Did::Silent(worker.name.clone())),
+        }
+    }
+    Ok(())
+}
