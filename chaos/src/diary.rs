@@ -119,9 +119,8 @@ mod tests {
     fn in_doubt_is_what_went_on_while_redis_lost_something_and_until_that_was_told() {
         let mut diary = Diary::default();
         diary.note_between(1000, 2000, Did::Lost);
-        let in_doubt = |from, to| {
-            diary.in_doubt(from, to, Duration::from_nanos(100), Duration::from_nanos(500))
-        };
+        let in_doubt =
+            |from, to| diary.in_doubt(from, to, Duration::from_nanos(100), Duration::from_nanos(500));
 
         assert!(in_doubt(0, Some(900)), "what came of it was acknowledged then");
         assert!(in_doubt(0, None) && in_doubt(1500, Some(1600)) && in_doubt(2500, Some(9000)));

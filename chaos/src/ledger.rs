@@ -5,7 +5,7 @@
 
 use std::{
     fs::{self, File, OpenOptions},
-    io::Write,
+    io::{BufRead as _, BufReader, Seek as _, SeekFrom, Write},
     path::Path,
     sync::Arc,
 };
@@ -49,6 +49,22 @@ impl Ledger {
 pub fn read<T: DeserializeOwned>(file: &Path) -> Vec<T> {
     let text = fs::read_to_string(file).unwrap_or_default();
     text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+}
+
+/// The lines added since `read` bytes were read. Half a line is left for the next time.
+///
+/// # Errors
+/// Errors of the file system.
+pub fn rest<T: DeserializeOwned>(file: &Path, read: &mut u64) -> std::io::Result<Vec<T>> {
+    let mut file = BufReader::new(File::open(file)?);
+    file.seek(SeekFrom::Start(*read))?;
+    let (mut lines, mut line) = (Vec::new(), String::new());
+    while file.read_line(&mut line)? > 0 && line.ends_with('\n') {
+        *read += line.len() as u64;
+        lines.extend(serde_json::from_str(&line).ok());
+        line.clear();
+    }
+    Ok(lines)
 }
 
 /// What a worker's handler did.

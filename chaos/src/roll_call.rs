@@ -12,7 +12,7 @@ use crate::{
     diary::Did,
     fault::extra,
     ground::Ground,
-    ledger::{Line, What, now_ns},
+    ledger::{self, Line, What, now_ns},
     stage::Stage,
     work::jobs::Plain,
 };
@@ -22,16 +22,15 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 /// A wave of jobs keeps all slots at work for a while, so that none can be left out because others were faster.
 const WAVE: Duration = Duration::from_secs(1);
 const RUNS_MS: u64 = 300;
-/// What the ids of these jobs begin with.
-const ANSWERS: &str = "roll-call-";
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
-/// Sends jobs until every worker that is to be there has begun one, and notes how long that took each of them.
+/// Sends jobs until every worker that is to be there has begun something, these or what waits before them, and notes how long that
+/// took each of them.
 ///
 /// # Errors
 /// Errors of the connection.
 pub async fn roll_call<G: Ground>(stage: &mut Stage<G>) -> anyhow::Result<()> {
-    let since = now_ns();
+    let (since, mut read) = (now_ns(), fs::metadata(stage.ledger()).map_or(0, |ledger| ledger.len()));
     let until = Instant::now() + PATIENCE;
     let (mut next_wave, mut sent, mut began) = (Instant::now(), 0, HashMap::new());
     while Instant::now() < until {
@@ -40,12 +39,11 @@ pub async fn roll_call<G: Ground>(stage: &mut Stage<G>) -> anyhow::Result<()> {
             next_wave = Instant::now() + WAVE;
             for _ in 0..2 * stage.plan.slots * stage.workers.len() {
                 sent += 1;
-                extra::enqueue(stage, format!("{ANSWERS}{sent:04}"), || Plain { runs_ms: RUNS_MS }).await?;
+                extra::enqueue(stage, format!("roll-call-{sent:04}"), || Plain { runs_ms: RUNS_MS }).await?;
             }
         }
-        let text = fs::read_to_string(stage.ledger())?;
-        for line in text.lines().filter(|line| line.contains(ANSWERS)) {
-            if let Ok(Line { ns, member, what: What::Begin { .. } }) = serde_json::from_str(line) {
+        for Line { ns, member, what } in ledger::rest(&stage.ledger(), &mut read)? {
+            if matches!(what, What::Begin { .. }) && ns > since {
                 began.entry(member).or_insert(ns);
             }
         }

@@ -306,7 +306,8 @@ impl<G: Ground> Stage<G> {
         for worker in &mut self.leaving {
             loop {
                 match worker.process.ended() {
-                    Some(status) if status.success() => break,
+                    // It may have been told before it had come far enough to be able to listen, or to have anything to leave.
+                    Some(status) if status.success() || worker.process.output().is_empty() => break,
                     Some(status) => {
                         self.fallen.push(last_words(worker, status));
                         break;

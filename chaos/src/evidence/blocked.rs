@@ -1,10 +1,23 @@
 //! Times in which handlers kept all threads of a worker: nothing else of it ran, so nobody could be told anything either.
 
-use super::Attempt;
+use super::{Attempt, Evidence};
 use crate::work::THREADS;
+
+/// A bad handler that takes longer blocks its thread.
+const BLOCKS_NS: u64 = 1_000_000_000;
 
 /// How soon after the first thread is free what was to be dropped is dropped, on a machine that has more to do.
 const SOON: u64 = 250_000_000;
+
+impl Evidence {
+    /// From when to when (ns) handlers blocked a thread, and of which worker.
+    pub fn blocked(&self) -> Vec<(&str, (u64, u64))> {
+        let bad = self.attempts.iter().filter(|attempt| attempt.kind == "bad");
+        let times =
+            bad.map(|attempt| (attempt.member.as_str(), (attempt.from, attempt.to.unwrap_or(u64::MAX))));
+        times.filter(|(_, (from, to))| to - from > BLOCKS_NS).collect()
+    }
+}
 
 /// Times at which all threads of `member` were kept, in order.
 fn times(attempts: &[Attempt], member: &str) -> Vec<(u64, u64)> {

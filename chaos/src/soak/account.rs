@@ -2,8 +2,7 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    fs::{File, OpenOptions},
-    io::{BufRead as _, BufReader, Seek as _, SeekFrom},
+    fs::OpenOptions,
     mem,
     path::Path,
 };
@@ -13,11 +12,10 @@ use rustix::{
     fs::{FallocateFlags, fallocate},
     io::Errno,
 };
-use serde::de::DeserializeOwned;
 
 use crate::{
     evidence::Evidence,
-    ledger::{Answer, Line, Told, What, now_ns},
+    ledger::{Answer, Line, Told, What, now_ns, rest},
     stage::Stage,
     work::jobs::failures_of,
 };
@@ -181,19 +179,6 @@ impl Account {
 /// Whether something is started by what is told to be of this kind; not so by a payment, which an order waits for.
 fn is_to_be_done(kind: &str) -> bool {
     Evidence::JOBS.contains(&kind) || ["pack", "ordered"].contains(&kind)
-}
-
-/// The lines added since `read` bytes were read. Half a line is left for the next time.
-fn rest<T: DeserializeOwned>(file: &Path, read: &mut u64) -> std::io::Result<Vec<T>> {
-    let mut file = BufReader::new(File::open(file)?);
-    file.seek(SeekFrom::Start(*read))?;
-    let (mut lines, mut line) = (Vec::new(), String::new());
-    while file.read_line(&mut line)? > 0 && line.ends_with('\n') {
-        *read += line.len() as u64;
-        lines.extend(serde_json::from_str(&line).ok());
-        line.clear();
-    }
-    Ok(lines)
 }
 
 /// Makes a hole of the first `read` bytes, whose room is free then. Those who append notice nothing, and what follows stays where

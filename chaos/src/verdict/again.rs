@@ -70,7 +70,9 @@ pub(super) fn judge(evidence: &Evidence, finds: &mut Finds) {
         }
     }
     if evidence.plan.hands_back && finds.counts.interruptions == 0 {
-        finds.breach("workers were told to stop with more to do than they may finish, and handed nothing back");
+        finds.breach(
+            "workers were told to stop with more to do than they may finish, and handed nothing back",
+        );
     }
 }
 

@@ -15,8 +15,6 @@ use crate::{
 };
 
 const AFTER_REDIS: Duration = Duration::from_secs(2);
-/// A bad handler that takes longer blocks its thread.
-const BLOCKED_NS: u64 = 1_000_000_000;
 const AFTER_LEASE: Duration = Duration::from_secs(2);
 
 /// From when to when, in ns.
@@ -28,15 +26,8 @@ pub(super) fn judge(evidence: &Evidence, finds: &mut Finds) {
     each_worker(evidence, finds);
 }
 
-/// Handlers that block their threads are in everybody's way.
-fn blocked(evidence: &Evidence) -> Vec<(&str, Wait)> {
-    let bad = evidence.attempts.iter().filter(|attempt| attempt.kind == "bad");
-    let times = bad.map(|attempt| (attempt.member.as_str(), (attempt.from, attempt.to.unwrap_or(u64::MAX))));
-    times.filter(|(_, (from, to))| to - from > BLOCKED_NS).collect()
-}
-
 fn each_worker(evidence: &Evidence, finds: &mut Finds) {
-    let blocked = blocked(evidence);
+    let blocked = evidence.blocked();
     let mut waits = Vec::new();
     for deed in &evidence.diary.deeds {
         let (Did::Answered(who) | Did::Silent(who)) = &deed.what else { continue };
@@ -89,7 +80,8 @@ fn goes_on(attempts: &[Attempt], back: u64, enqueued: impl Fn(&Attempt) -> Optio
 fn after_kills(evidence: &Evidence, finds: &mut Finds) {
     let promised = evidence.plan.lease + AFTER_LEASE;
     let outages: Vec<_> = evidence.diary.of(|did| matches!(did, Did::Outage | Did::Lost)).collect();
-    let blocked = blocked(evidence);
+    // Handlers that block their threads are in everybody's way.
+    let blocked = evidence.blocked();
     let mut begun: HashMap<&str, Vec<&Attempt>> = HashMap::new();
     for attempt in evidence.attempts.iter().filter(|attempt| attempt.kind == "plain") {
         begun.entry(&attempt.id).or_default().push(attempt);

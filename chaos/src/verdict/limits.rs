@@ -30,7 +30,8 @@ pub(super) fn judge(evidence: &Evidence, finds: &mut Finds) {
 
 fn in_the_dark(evidence: &Evidence, attempt: &Attempt) -> bool {
     let thawed = |deed: &crate::diary::Deed| (deed.until_ns..deed.until_ns + NOTICES).contains(&attempt.from);
-    evidence.in_doubt(attempt, Duration::ZERO) || evidence.diary.frozen(&attempt.member, evidence.plan.lease).any(thawed)
+    evidence.in_doubt(attempt, Duration::ZERO)
+        || evidence.diary.frozen(&attempt.member, evidence.plan.lease).any(thawed)
 }
 
 /// Goes through beginnings and ends in order of time; ends go first where both are at one moment.

@@ -60,7 +60,10 @@ fn again(evidence: &Evidence, bodies: &HashMap<&str, Vec<&Body>>, finds: &mut Fi
     for attempt in evidence.attempts.iter().filter(|attempt| NAMES.contains(&attempt.kind.as_str())) {
         let (kind, id, tries) = (&attempt.kind, &attempt.id, attempt.tries);
         if tries.failures > 0 {
-            finds.breach(format!("run {id} of {kind} never fails, and {tries:?} were told to {}", attempt.name()));
+            finds.breach(format!(
+                "run {id} of {kind} never fails, and {tries:?} were told to {}",
+                attempt.name()
+            ));
         }
         if tries.crashes > 0 && evidence.plan.leases_hold && evidence.kept_up() {
             finds.breach(format!("run {id} of {kind} lost a lease that nothing was to cost it: {tries:?}"));

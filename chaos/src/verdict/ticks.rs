@@ -56,13 +56,11 @@ pub(super) fn judge(evidence: &Evidence, finds: &mut Finds) {
 /// Times are in ms since the epoch, and begins in the ledger.
 fn in_time(evidence: &Evidence, times: &[i64], finds: &mut Finds) {
     let late = TICK + evidence.plan.lease + AFTER_LEASE;
-    let undisturbed = |from: u64, to: u64| {
-        let mut deeds = evidence.diary.deeds.iter();
-        !deeds.any(|deed| {
-            let disturbs = matches!(deed.what, Did::Outage | Did::Killed(_) | Did::Frozen(_) | Did::Full);
-            disturbs && deed.ns <= to && deed.until_ns >= from
-        })
-    };
+    let disturbs = |did: &Did| matches!(did, Did::Outage | Did::Killed(_) | Did::Frozen(_) | Did::Full);
+    let disturbances = evidence.diary.of(disturbs).map(|deed| (deed.ns, deed.until_ns));
+    let blocked = evidence.blocked();
+    let disturbances: Vec<_> = disturbances.chain(blocked.into_iter().map(|(_, time)| time)).collect();
+    let undisturbed = |from: u64, to: u64| !disturbances.iter().any(|time| time.0 <= to && time.1 >= from);
     let too_late = |from: u64, to: u64| {
         to.saturating_sub(from) > (late + evidence.allowance(from, to)).as_nanos() as u64
     };
@@ -81,7 +79,9 @@ fn in_time(evidence: &Evidence, times: &[i64], finds: &mut Finds) {
     }
     for (id, begun) in begun {
         let time = id.strip_prefix(&format!("{SCHEDULE}@")).and_then(|time| time.parse::<Timestamp>().ok());
-        let Some(time) = time.map(|time| evidence.ns_of(time.as_millisecond().unsigned_abs())) else { continue };
+        let Some(time) = time.map(|time| evidence.ns_of(time.as_millisecond().unsigned_abs())) else {
+            continue;
+        };
         if begun + SAME_MS * 1_000_000 < time {
             let early = Duration::from_nanos(time - begun);
             finds.breach(format!("tick {id} began {early:.1?} before its time"));

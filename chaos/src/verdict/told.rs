@@ -16,8 +16,9 @@ pub(super) fn judge(evidence: &Evidence, finds: &mut Finds) {
     let lease = u64::try_from(evidence.plan.lease.as_nanos()).unwrap_or(u64::MAX);
     for attempt in evidence.attempts.iter().filter(|attempt| attempt.kind != "bad") {
         let frozen = |did: &Did| matches!(did, Did::Frozen(who) if *who == attempt.member);
-        let slept_through =
-            |deed: &&Deed| deed.until_ns - deed.ns > lease && attempt.from < deed.ns && goes_on(attempt, deed);
+        let slept_through = |deed: &&Deed| {
+            deed.until_ns - deed.ns > lease && attempt.from < deed.ns && goes_on(attempt, deed)
+        };
         let mut deeds = evidence.diary.of(frozen).filter(slept_through);
         let Some(deed) = deeds.next() else { continue };
         let until = attempt.let_go.or_else(|| evidence.diary.killed(&attempt.member));
@@ -32,7 +33,9 @@ pub(super) fn judge(evidence: &Evidence, finds: &mut Finds) {
         };
         let went_on = Duration::from_nanos(until.saturating_sub(deed.until_ns));
         // A handler that keeps its thread is in the way of being told.
-        if went_on > PROMISED + evidence.allowance(deed.until_ns, until) && !was_blocked(evidence, attempt, until) {
+        if went_on > PROMISED + evidence.allowance(deed.until_ns, until)
+            && !was_blocked(evidence, attempt, until)
+        {
             finds.breach(format!(
                 "{} {} by {} went on for {went_on:.1?} after its worker woke up without its lease",
                 attempt.kind,
