@@ -69,7 +69,7 @@ mod tests {
         let wanted = "plain 01M8 began 2 times, with Tries { failures: 0 }".to_owned();
         let proof = proof_of(Safety::EnqueueOnce);
 
-        assert_eq!(proof.among(&[another.clone()]), None);
+        assert_eq!(proof.among(std::slice::from_ref(&another)), None);
         assert_eq!(proof.among(&[another, wanted.clone()]), Some(wanted.as_str()));
     }
 }

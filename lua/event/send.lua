@@ -6,7 +6,8 @@
 --       or '' if the key is its id, name, record, when it is due in ms or '' for now
 -- replies: {now, per event: '' kept, by this call or by one it repeats; 'duplicate' its own id is taken}
 -- cost: O(events); O(log future) for each of the future
--- holds: an event is kept once however often it is sent; a full Redis changes nothing.
+-- holds: an event is kept once however often it is sent within a minute, as the history keeps all that is younger, or a day with an
+--        own id; a full Redis changes nothing.
 
 local now, own_for = now_ms(ARGV[1]), tonumber(ARGV[2])
 local FIRST, FIELDS = 3, 5

@@ -6,7 +6,8 @@
 -- argv: now or '', group, router, ms after which what a router has not acknowledged is taken over, most entries to take over,
 --       most of each kind to work off, events kept, ms for which they are kept, ms after which a silent router is forgotten,
 --       '1' if the router is to have what is its own once more, instead of what others left
--- replies: {now, when there is more to do in ms or '': an event of the future is due, or others' entries may be taken over;
+-- replies: {now, when there is more to do in ms or '': an event of the future is due, others' entries may be taken over, or more
+--          of the history may be trimmed;
 --          entries that are the router's own from now, as the stream has them}
 -- cost: O(limits + routers)
 -- holds: the group exists; an event is delivered once it is due; nothing is forgotten that was not acknowledged.
@@ -17,6 +18,8 @@ local take, limit, keep, keep_ms, silence =
 local again = ARGV[10] == '1'
 -- What has been handed out more often is left to all routers: maybe this one cannot do it.
 local AGAIN_AT_MOST = 10
+-- How soon there is more to trim, after a burst.
+local TRIM_ON_MS = 250
 
 -- Redis lets a script that has written go on when memory is full, and this write changes nothing.
 call('HDEL', started, '')
@@ -89,5 +92,7 @@ if #free > 0 then
   call('ZREM', owned, unpack(free))
 end
 
-trim_history(now, keep, keep_ms, limit)
+if trim_history(now, keep, keep_ms, limit) then
+  next_at = math.min(next_at, now + TRIM_ON_MS)
+end
 return { now, next_at < math.huge and format('%.0f', next_at) or '', taken }

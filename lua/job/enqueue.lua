@@ -146,6 +146,10 @@ local function enqueue(id, record, when, own, window, on_conflict, expiry, rules
   if holder and on_conflict == 'cancel' then
     outcome = starting().cancel(holder, id, now)
   elseif holder and not (on_conflict == 'replace' and replace(holder)) then
+    if until_ms then
+      -- Nothing has this start: sent again it must not hear that it is there already.
+      call('ZREM', routed, id)
+    end
     return 'held ' .. holder
   end
   if rules ~= '' then

@@ -3,9 +3,10 @@
 -- keys: meta jobs ready ranked withdrawn laned places lanes ring parked scheduled expiring leased held ended completed cancelled dead tries failures progress logs steps journal unique cancels wake outbox watched
 -- uses: lane clock record wake ready unique forget finish locate
 -- argv: state they must be in, or '' for any; then ids
--- replies: {per id: ok | gone | <the state that forbids it>}
--- cost: O(ids · log n), plus O(retained) for each that had completed or was cancelled
--- holds: a running job is never deleted under its handler.
+-- replies: {per id: ok | gone | <the state that forbids it>}, of the first ids only if there are many entries of journals to delete:
+--          the others are left as they are, for the next call
+-- cost: O(ids · log n + entries of journals deleted, see lib/forget.lua), plus O(retained) for each that had completed or was cancelled
+-- holds: a running job is never deleted under its handler; the first id is answered.
 
 local only = ARGV[1]
 local FIRST = 2
@@ -17,6 +18,9 @@ local function remove(id)
   end
   if state == 'leased' or (only ~= '' and state ~= only) then
     return state
+  end
+  if forgettable({ id }) == 0 then
+    return nil
   end
   unlink(id, state, record)
   call('ZREM', expiring, id)
@@ -31,6 +35,10 @@ end
 
 local outcomes = {}
 for at = FIRST, #ARGV do
-  outcomes[#outcomes + 1] = remove(ARGV[at])
+  local outcome = remove(ARGV[at])
+  if not outcome then
+    break
+  end
+  outcomes[#outcomes + 1] = outcome
 end
 return outcomes

@@ -1,6 +1,6 @@
 -- The ends of a job: completed and cancelled are lists in order of time, with the end in `ended`; dead is a sorted set by
--- time. Each end trims what is over its count; trimming is bounded by what was added, so that a lowered count is worked
--- off over several calls.
+-- time. Each end trims what is over its count; trimming is bounded by what was added, and by the journals that go, so that a lowered
+-- count is worked off over several calls.
 --
 -- An end is a mark, the time in ms as nine digits to the base 36, and the result. `ending.rs` writes and reads
 -- it too; at this length an end without a result takes the smallest piece of memory there is.
@@ -25,9 +25,15 @@ end
 
 local function trim_ended(list, length, keep, added)
   if length > keep then
-    local old = call('LPOP', list, math.min(length - keep, 2 * added + 100))
-    call('HDEL', ended, unpack(old))
-    forget(old)
+    local count = math.min(length - keep, 2 * added + 100)
+    if call('EXISTS', steps) == 1 then
+      count = forgettable(call('LRANGE', list, 0, count - 1))
+    end
+    if count > 0 then
+      local old = call('LPOP', list, count)
+      call('HDEL', ended, unpack(old))
+      forget(old)
+    end
   end
 end
 
@@ -54,7 +60,7 @@ end
 -- The ids and ends are `from[first]`, `from[first + 1]` and so on up to `from[last]`, in turn; `ids` are the ids alone.
 local function finish(list, ids, from, first, last, keep)
   keep = tonumber(keep or KEEP_ENDED)
-  if keep == 0 then
+  if keep == 0 and call('EXISTS', steps) == 0 then
     forget(ids)
   else
     call('HSET', ended, unpack(from, first, last))
@@ -69,13 +75,13 @@ local function dead_letter(id, record, failure, now, keep)
   call('HSET', failures, id, failure)
   local over = call('ZCARD', dead) - tonumber(keep or KEEP_DEAD)
   if over > 0 then
-    local old = {}
-    for i, member in ipairs(call('ZPOPMIN', dead, math.min(over, 100))) do
-      if i % 2 == 1 then
-        old[#old + 1] = member
-      end
+    local old = call('ZRANGE', dead, 0, math.min(over, 100) - 1)
+    local count = forgettable(old)
+    if count > 0 then
+      old = { unpack(old, 1, count) }
+      call('ZREM', dead, unpack(old))
+      forget(old)
     end
-    forget(old)
   end
   announce_end({ id })
   tell_end(id, record, end_of(DEAD, now, failure))

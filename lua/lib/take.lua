@@ -2,6 +2,29 @@
 
 -- Beyond what is asked for, entries that come to nothing are skipped up to this many.
 local POP_AT_MOST = 2000
+-- Once the records of one call have so many bytes no more are taken: a link that is slow must carry them in time.
+local MOST_BYTES = 4 * 1024 * 1024
+-- How large records are is not known before they are read: a few come first, and then at most so many times as many as before.
+local FIRST_AT_ONCE, GROWTH = 8, 4
+
+-- How many jobs to look at next if `room` more are asked for, and the records of those so far have so many bytes.
+local function portion(room, so_far, bytes)
+  if room == 0 or bytes >= MOST_BYTES then
+    return 0
+  elseif so_far == 0 then
+    return math.min(room, FIRST_AT_ONCE)
+  end
+  local fitting = math.max(1, math.floor((MOST_BYTES - bytes) * so_far / math.max(bytes, 1)))
+  return math.min(room, GROWTH * so_far, fitting)
+end
+
+local function bytes_of(records)
+  local bytes = 0
+  for i = 1, #records do
+    bytes = bytes + #records[i]
+  end
+  return bytes
+end
 
 -- Takes up to `room` ids off what is ready, in the order they are to run.
 local function take(room)
@@ -83,13 +106,15 @@ end
 
 -- Takes up to `room` jobs to run, with their records.
 local function take_to_run(room, now, keep_dead)
-  local leases, records, popped_in_vain = {}, {}, 0
-  while popped_in_vain < POP_AT_MOST do
-    local taken = take(room - #leases)
+  local leases, records, bytes, in_vain = {}, {}, 0, 0
+  while in_vain < POP_AT_MOST do
+    local wanted = portion(room - #leases, #leases + in_vain, bytes)
+    local taken = wanted > 0 and take(wanted) or {}
     if #taken == 0 then
       break
     end
     local fit, found = fit_to_run(taken, call('HMGET', jobs, unpack(taken)), now, keep_dead)
+    bytes = bytes + bytes_of(found)
     if #leases == 0 then
       leases, records = fit, found
     else
@@ -99,10 +124,10 @@ local function take_to_run(room, now, keep_dead)
       end
     end
     -- What was left out takes no place from those behind it.
-    if #fit == #taken then
+    if #taken < wanted and #fit == #taken then
       break
     end
-    popped_in_vain = popped_in_vain + #taken - #fit
+    in_vain = in_vain + #taken - #fit
   end
   return leases, records
 end

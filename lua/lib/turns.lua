@@ -7,15 +7,16 @@ local UNKEYED = ''
 local LANES_AT_ONCE, IN_VAIN_AT_MOST = 100, 1000
 
 -- Takes up to `room` jobs to run, with their records.
-local function take_in_turns(room, now, keep_dead, take_to_run, fit_to_run)
+local function take_in_turns(room, now, keep_dead, take_to_run, fit_to_run, portion)
   local in_lane, flow = in_lanes(), by_key()
   if call('EXISTS', ready, ranked) > 0 then
     call('ZADD', ring, 'NX', in_lane.next_turns(1), UNKEYED)
   end
-  local leases, records, in_vain = {}, {}, 0
+  local leases, records, bytes, in_vain = {}, {}, 0, 0
 
   local function append(ids, found)
     for i = 1, #ids do
+      bytes = bytes + #found[i]
       leases[#leases + 1] = ids[i]
       records[#records + 1] = found[i]
     end
@@ -41,12 +42,13 @@ local function take_in_turns(room, now, keep_dead, take_to_run, fit_to_run)
     end
   end
 
-  while #leases < room and in_vain < IN_VAIN_AT_MOST do
-    local up = call('ZRANGE', ring, 0, math.min(room - #leases, LANES_AT_ONCE) - 1, 'WITHSCORES')
+  while in_vain < IN_VAIN_AT_MOST do
+    local wanted = portion(room - #leases, #leases + in_vain, bytes)
+    local up = wanted > 0 and call('ZRANGE', ring, 0, math.min(wanted, LANES_AT_ONCE) - 1, 'WITHSCORES') or {}
     if #up == 0 then
       break
     end
-    local share = math.floor((room - #leases) / (#up / 2))
+    local share = math.floor(wanted / (#up / 2))
     local keys_by_lane, keys = {}, {}
     for i = 1, #up, 2 do
       keys_by_lane[up[i]] = in_lane.keys_of(up[i])

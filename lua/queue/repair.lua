@@ -3,11 +3,12 @@
 -- The caller finds suspects when the numbers of `stats` do not add up; each is judged again here.
 --
 -- keys: meta jobs ready ranked withdrawn laned places lanes ring parked flow scheduled leased workers held ended completed cancelled dead tries failures progress logs steps journal unique expiring wake outbox watched
--- uses: lane record wake ready unique forget finish locate
+-- uses: lane clock record wake ready unique forget finish locate
 -- argv: kind (record | unlisted | holder | flow), then ids or worker ids
 --       record: ids that may be in no state; unlisted: ids that may have no record; holder: workers whose count may be off;
---       flow: cursor, '0' at first: keys of jobs that run, and one page of the others, are counted anew
--- replies: {repaired, cursor of the next page of flow, '0' at the end}
+--       flow: cursor, '0' at first: keys of jobs that run, and one page of the others, are counted anew; with the
+--       first, ms since such a call last began below which this one does not, or nothing
+-- replies: {repaired, cursor of the next page of flow, '0' at the end, or if somebody has just begun}
 -- cost: O(ids · n) for records, as the ready list must be searched; only ever run on a queue that is already wrong. O(leases + page)
 --       for flow, and O(n) if lanes are wrong
 -- holds: what is in order is left as it is.
@@ -142,8 +143,23 @@ local function repair_lanes()
   return 1
 end
 
+-- Whether another has just begun to count; if not, this call does.
+local function is_being_counted(spacing)
+  local now = now_ms('')
+  local since = now - tonumber(call('HGET', meta, 'recounted_at') or -math.huge)
+  -- A time to come is one of before Redis' clock went back.
+  if since >= 0 and since < spacing then
+    return true
+  end
+  call('HSET', meta, 'recounted_at', format('%.0f', now))
+  return false
+end
+
 if kind == 'flow' then
   local cursor = ARGV[FIRST]
+  if ARGV[FIRST + 1] and is_being_counted(tonumber(ARGV[FIRST + 1])) then
+    return { 0, '0' }
+  end
   local wrong, next_cursor = repair_running(cursor)
   return { wrong + (cursor == '0' and repair_lanes() or 0), next_cursor }
 elseif kind == 'holder' then

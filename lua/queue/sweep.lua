@@ -5,7 +5,7 @@
 -- argv: now or '', most of each kind to work off, ms since the last sweep by anyone below which this one does nothing
 -- replies: {now, code, trimmed, expired, more: 1 if there were more of some kind than were worked off};
 --          code: ok | recent (somebody just swept)
--- cost: O(limit)
+-- cost: O(limit + entries of journals deleted, see lib/forget.lua)
 -- holds: nothing here is needed for a job to run; skipping a sweep only keeps old things longer.
 
 local now, limit, spacing = now_ms(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
@@ -33,6 +33,15 @@ local function see(found)
   end
 end
 
+-- Those of them that may go now; the others are left to the next sweep.
+local function as_far_as_forgettable(ids)
+  local count = forgettable(ids)
+  if count < #ids then
+    more = 1
+  end
+  return { unpack(ids, 1, count) }
+end
+
 local function trim_by_age(list, age)
   local over = {}
   for _, id in ipairs(call('LRANGE', list, 0, limit - 1)) do
@@ -43,6 +52,7 @@ local function trim_by_age(list, age)
     over[#over + 1] = id
   end
   see(over)
+  over = as_far_as_forgettable(over)
   if #over > 0 then
     call('LPOP', list, #over)
     call('HDEL', ended, unpack(over))
@@ -55,6 +65,7 @@ trim_by_age(cancelled, tonumber(keep_cancelled_ms or KEEP_ENDED_MS))
 
 local old = call('ZRANGEBYSCORE', dead, '-inf', now - tonumber(keep_dead_ms or KEEP_DEAD_MS), 'LIMIT', 0, limit)
 see(old)
+old = as_far_as_forgettable(old)
 if #old > 0 then
   call('ZREM', dead, unpack(old))
   forget(old)

@@ -8,8 +8,9 @@
 --          held: jobs Redis says this worker holds; next: ms until a job falls due or a rate of a key opens, -1 none; backlog: 1 if ready jobs wait
 --          first expiry: ms until the first of all entries runs out, below zero if one has: its jobs want reaping
 --          told: 1 if ends are kept that somebody is to be told of
--- cost: O(log workers + cancellations asked of this worker's queue)
--- holds: an entry that ran out stays so, since a reaper may be at work on it.
+-- cost: O(log workers + cancellations asked of this worker's queue); O(workers · log workers) after Redis' clock has gone back
+-- holds: an entry that ran out stays so, since a reaper may be at work on it; no entry is further ahead than its lease by much more
+--        than the lease of whoever is alive.
 
 local now = now_ms(ARGV[1])
 local worker, lease = ARGV[2], tonumber(ARGV[3])
@@ -18,6 +19,15 @@ write_despite_full_memory()
 local ends = call('ZSCORE', workers, worker)
 if not ends or tonumber(ends) <= now then
   return { now, 'lapsed', 0, -1, 0, 0, 0, {} }
+end
+-- So much has Redis' clock gone back since the last heartbeat. Every lease that was extended before ends sooner by that, as it ran on:
+-- a worker that has died does not say so any more. Less is waited for, and may be what was lost in between.
+local gone_back = tonumber(ends) - lease - now
+if gone_back > 2 * lease then
+  local ahead = call('ZRANGEBYSCORE', workers, now + gone_back - lease, '+inf', 'WITHSCORES')
+  for i = 1, #ahead, 2 do
+    call('ZADD', workers, tonumber(ahead[i + 1]) - gone_back, ahead[i])
+  end
 end
 call('ZADD', workers, 'XX', now + lease, worker)
 

@@ -10,7 +10,7 @@
 -- replies: {now, code, held, next, more, ids, records, tries, steps, stale ids}
 --          code: ok | paused | lapsed (the worker's entry ran out: nothing is leased)
 --          tries, steps: empty if no job of the queue has any; held: jobs the worker holds after this call; next: ms until a job falls due or a rate of the queue or of a key opens, -1 none;
---          more: 1 if ready jobs are left; steps: how many entries the journal of each run has
+--          more: 1 if ready jobs are left: beyond a limit, or beyond the 4 MiB of records that one call leases; steps: how many entries the journal of each run has
 -- cost: O(outcomes + leased jobs); O(log n) for what is scheduled, has a priority or keys, or ends dead; O(lanes looked at), bounded
 -- holds: only the token a job was leased with can settle it, once; a worker whose entry ran out leases nothing.
 
@@ -230,7 +230,7 @@ local function lease()
   end
 
   local take_them = has_lanes and take_in_turns or take_to_run
-  local leases, records = take_them(room, now, settings.keep_dead, take_to_run, fit_to_run)
+  local leases, records = take_them(room, now, settings.keep_dead, take_to_run, fit_to_run, portion)
   -- Fewer than there is room for: what is left is behind entries that came to nothing, and not behind a limit.
   limited = limited and #leases == room
   if #leases == 0 then

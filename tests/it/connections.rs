@@ -1,5 +1,7 @@
 //! The ways to reach a Redis: Sentinel, password, a user with few rights, RESP3.
 
+use std::time::Instant;
+
 use ergate::prelude::*;
 
 use crate::{
@@ -150,6 +152,30 @@ async fn a_call_that_is_not_answered_drops_no_connection_but_its_own() {
 
     assert!(early.is_err() && first.is_err() && second.is_err());
     assert_eq!(redis.generation(), 2);
+}
+
+#[tokio::test]
+async fn a_call_that_waits_while_others_connect_waits_no_longer_than_its_deadline() {
+    // Takes connections and answers nothing, so that connecting lasts for the two seconds it may.
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("redis://:secret@{}", silent.local_addr().unwrap());
+    let redis = ergate_client::Redis::open(&url).unwrap().separate(Duration::from_millis(2500));
+    let ping = redis::cmd("PING");
+    let call = async || {
+        let began = Instant::now();
+        redis.command::<()>("PING", &ping).await.unwrap_err();
+        began.elapsed()
+    };
+    // Connects when the time of those who wait is over.
+    let last = async {
+        let _first = silent.accept().await.unwrap();
+        let _second = silent.accept().await.unwrap();
+        call().await
+    };
+
+    let (.., third, _) = tokio::join!(call(), call(), call(), last);
+
+    assert!(third < Duration::from_millis(3500), "{third:?}");
 }
 
 #[tokio::test]

@@ -1,8 +1,16 @@
 //! How safe a job is before its enqueue returns, and what the receipt says of it.
 
-use std::future::IntoFuture;
+use std::{
+    future::IntoFuture,
+    sync::{
+        Arc,
+        atomic::{AtomicU16, Ordering},
+    },
+};
 
-use ergate::{Durability, Reached, prelude::*};
+use ergate::{Durability, EnqueueAll, Reached, prelude::*};
+use ergate_shared::script;
+use tokio::net::{TcpListener, TcpStream};
 
 use crate::{
     story::{Does, Story, act},
@@ -16,10 +24,15 @@ fn has_waitaof(client: &Client) -> bool {
     server.flavour == "valkey" || (numbers.next().unwrap(), numbers.next().unwrap()) >= (7, 2)
 }
 
+/// What the server can say at most of a job that is on its disk.
+fn on_disk(client: &Client) -> Reached {
+    if has_waitaof(client) { Reached::Fsync } else { Reached::Fast }
+}
+
 /// A server, and one that follows it.
 async fn primary_and_replica() -> (Story, RedisServer) {
     let options = || RedisServer::options().config("repl-diskless-sync-delay", "0");
-    let story = Story::on(options().start().await).await;
+    let story = Story::on(options().appendonly_always().start().await).await;
     let port = story.redis.port().to_string();
     let replica = options().config("replicaof", &format!("127.0.0.1 {port}")).start().await;
     until("the replica is in step", async || {
@@ -47,8 +60,7 @@ async fn fsync_is_reached_where_the_server_can_say_so_and_not_claimed_elsewhere(
 
     let receipt = story.client.enqueue(act(1, Does::Succeed)).durability(Durability::Fsync).await.unwrap();
 
-    let expected = if has_waitaof(&story.client) { Reached::Fsync } else { Reached::Fast };
-    assert_eq!(receipt.durability, expected);
+    assert_eq!(receipt.durability, on_disk(&story.client));
     assert_eq!(story.state(&receipt.id).await, Some(JobState::Ready));
 }
 
@@ -108,6 +120,95 @@ async fn every_receipt_of_a_batch_says_what_was_reached() {
 
     let reached: Vec<_> = receipts.iter().map(|receipt| receipt.durability).collect();
     assert_eq!(reached, [Reached::Replicated(1); 3]);
+}
+
+#[tokio::test]
+async fn of_jobs_that_are_to_be_safe_in_different_ways_each_is_told_its_own() {
+    let (story, _replica) = primary_and_replica().await;
+    let job = |number| story.client.enqueue(act(number, Does::Succeed));
+
+    let receipts = [
+        job(1).durability(Durability::Replicated(1)),
+        job(2).durability(Durability::Fsync),
+        job(3),
+        job(4).durability(Durability::Replicated(1)),
+    ]
+    .into_iter()
+    .collect::<EnqueueAll>()
+    .await
+    .unwrap();
+
+    let reached: Vec<_> = receipts.iter().map(|receipt| receipt.durability).collect();
+    let replicated = Reached::Replicated(1);
+    assert_eq!(reached, [replicated, on_disk(&story.client), Reached::Fast, replicated]);
+}
+
+/// An address whose new connections lead to another server once that has taken the first one's place.
+struct Address {
+    url: String,
+    port: Arc<AtomicU16>,
+}
+
+impl Address {
+    async fn of(port: u16) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("redis://{}", listener.local_addr().unwrap());
+        let port = Arc::new(AtomicU16::new(port));
+        let now = Arc::clone(&port);
+        tokio::spawn(async move {
+            while let Ok((mut client, _)) = listener.accept().await {
+                let mut server = TcpStream::connect(("127.0.0.1", now.load(Ordering::SeqCst))).await.unwrap();
+                tokio::spawn(async move { tokio::io::copy_bidirectional(&mut client, &mut server).await });
+            }
+        });
+        Self { url, port }
+    }
+
+    fn leads_to(&self, server: &RedisServer) {
+        self.port.store(server.port(), Ordering::SeqCst);
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_claimed_of_a_job_that_the_primary_of_now_does_not_have() {
+    let (story, _replica) = primary_and_replica().await;
+    let before = RedisServer::start().await;
+    let address = Address::of(before.port()).await;
+    let client = Client::connect(&address.url).await.unwrap();
+    address.leads_to(&story.redis);
+
+    let receipt = client.enqueue(act(1, Does::Succeed)).durability(Durability::Replicated(1)).await.unwrap();
+
+    assert_eq!(receipt.durability, Reached::Fast);
+    assert_eq!(story.state(&receipt.id).await, None);
+}
+
+#[tokio::test]
+async fn of_a_batch_cut_by_a_failover_only_what_the_new_primary_took_is_called_replicated() {
+    let (story, _replica) = primary_and_replica().await;
+    let before = RedisServer::start().await;
+    let proxy = Proxy::to(&before);
+    let port = proxy.url().rsplit(':').next().unwrap().parse().unwrap();
+    let address = Address::of(port).await;
+    let client = Client::connect(&address.url).await.unwrap();
+    client.enqueue(act(0, Does::Succeed)).await.unwrap();
+    address.leads_to(&story.redis);
+    let (sha, mut calls) = (script::JOB_ENQUEUE.sha.clone(), 0);
+    let lost = proxy.lose_request_when(move |arguments| {
+        calls += u32::from(arguments.contains(&sha.as_bytes()));
+        calls == 2
+    });
+
+    let jobs = client
+        .enqueue_all((1..=1500).map(|number| act(number, Does::Succeed)))
+        .each(|job| job.durability(Durability::Replicated(1)));
+    let (receipts, ()) = tokio::join!(jobs.into_future(), lost);
+
+    let receipts = receipts.unwrap();
+    let replicated = |receipt: &&ergate::Receipt| receipt.durability == Reached::Replicated(1);
+    assert_eq!(receipts[..1000].iter().filter(replicated).count(), 0);
+    assert_eq!(receipts[1000..].iter().filter(replicated).count(), 500);
+    assert_eq!(story.queue().stats().await.unwrap().ready, 500);
 }
 
 #[tokio::test]

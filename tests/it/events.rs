@@ -276,6 +276,7 @@ async fn the_history_is_trimmed_and_what_was_not_delivered_is_kept() {
     let story = Story::begin().await;
     let unrouted = story.client.send_all((0..200).map(|user| Verified { user })).await.unwrap();
     assert_eq!(story.client.events().list(None, 1000).await.unwrap().items.len(), 200);
+    story.make_events_older(Duration::from_mins(2)).await;
 
     let router = story.router_keeping(40);
     until("the history is trimmed", async || {

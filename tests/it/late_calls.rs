@@ -134,3 +134,33 @@ async fn a_result_that_comes_while_its_run_is_dead_is_there_when_the_run_is_star
     let entry: Option<String> = story.client.redis().command("HGET", &read).await.unwrap();
     assert_eq!(entry.as_deref(), Some("result"));
 }
+
+#[tokio::test]
+async fn a_lease_ends_in_time_though_redis_clock_has_gone_back_by_an_hour() {
+    let story = Story::begin().await;
+    let mut queue = story.by_hand();
+    for worker in ["dead", "alive", "other"] {
+        queue.join(worker).await;
+    }
+    queue.enqueue(Entry::new("a")).await;
+    queue.lease("dead", 1).await;
+    queue.pass(LEASE / 3);
+    queue.heartbeat("alive").await;
+    queue.heartbeat("other").await;
+
+    queue.now -= 3_600_000;
+    queue.join("new").await;
+    let first_end = queue.heartbeat("alive").await.first_end as u64;
+    queue.heartbeat("other").await;
+    queue.pass(LEASE * 2 / 3 - 1);
+    let early = queue.reap("dead", 3).await;
+    queue.pass(1);
+    let reaped = queue.reap("dead", 3).await;
+
+    assert_eq!(first_end, LEASE * 2 / 3);
+    assert_eq!((early.0.as_str(), reaped), ("alive", ("ok".to_owned(), 1, 0)));
+    for worker in ["alive", "other", "new"] {
+        assert_eq!(queue.heartbeat(worker).await.code, "ok", "{worker}");
+    }
+    story.all_adds_up().await;
+}

@@ -23,6 +23,7 @@ mod flow;
 mod function_metrics;
 mod handlers;
 mod inspect;
+mod large;
 mod late_calls;
 mod ledger;
 mod limits;

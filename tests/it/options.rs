@@ -16,6 +16,7 @@ mod gates;
 mod pace;
 mod priority;
 mod removal;
+mod started_again;
 mod versions;
 
 /// The event most functions here are started by.

@@ -12,6 +12,7 @@ use crate::{
 mod blocked;
 mod full;
 mod joining;
+mod slow;
 mod told;
 
 #[tokio::test]

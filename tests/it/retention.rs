@@ -1,11 +1,12 @@
 //! How long ended jobs are kept: by age and by count.
 
 use ergate::{JobState, Retention, prelude::*};
+use ergate_shared::key::QueueKey;
 
 use crate::{
     story::{
         Does, Story,
-        by_hand::{ByHand, Entry},
+        by_hand::{ByHand, Entry, Leased},
     },
     support::until,
 };
@@ -158,7 +159,7 @@ async fn a_queue_may_keep_nothing_of_completed_jobs() {
     until("nothing is kept", async || story.queue().stats().await.unwrap().records == 0).await;
 
     let queue = story.by_hand();
-    for key in [ergate_shared::key::QueueKey::ended, ergate_shared::key::QueueKey::tries] {
+    for key in [QueueKey::ended, QueueKey::tries] {
         assert!(!story.redis.ask::<bool>(&["EXISTS", queue.key(key)]).await, "{key:?}");
     }
     worker.stop().await;
@@ -252,7 +253,7 @@ async fn producers_that_said_nothing_for_an_hour_are_forgotten() {
     let story = Story::begin().await;
     let mut queue = story.by_hand();
     queue.enqueue(Entry::new("a")).await;
-    let producers = queue.key(ergate_shared::key::QueueKey::producers).to_owned();
+    let producers = queue.key(QueueKey::producers).to_owned();
 
     queue.pass(HOUR_MS);
     queue.sweep().await;
@@ -262,4 +263,76 @@ async fn producers_that_said_nothing_for_an_hour_are_forgotten() {
     let later: u64 = story.redis.ask(&["HLEN", &producers]).await;
 
     assert_eq!((after_an_hour, later), (1, 0));
+}
+
+/// Runs with these ids that have ended, with journals of so many entries that two of them go at once, and another begins to.
+async fn end_long_runs(story: &Story, queue: &mut ByHand, ends: &[(String, &str)]) {
+    const ENTRIES: usize = 2000;
+    queue.enqueue_all(&ends.iter().map(|(id, _)| Entry::new(id)).collect::<Vec<_>>()).await;
+    let leased = queue.lease("w", ends.len()).await;
+    for (id, _) in ends {
+        let fields: Vec<String> = (1..=ENTRIES).map(|number| format!("{id}.{number}")).collect();
+        let mut write = vec!["HSET", queue.key(QueueKey::journal)];
+        write.extend(fields.iter().flat_map(|field| [field.as_str(), "{}"]));
+        let _: u64 = story.redis.ask(&write).await;
+        let _: u64 = story.redis.ask(&["HSET", queue.key(QueueKey::steps), id, &ENTRIES.to_string()]).await;
+    }
+    let settle = |(job, (_, end)): (&Leased, &(String, &str))| match *end {
+        "dead" => job.bury(),
+        _ => job.complete("1"),
+    };
+    queue.settle("w", &leased.iter().zip(ends).map(settle).collect::<Vec<_>>()).await;
+}
+
+/// Five that end like this.
+fn five(end: &'static str) -> Vec<(String, &'static str)> {
+    (0..5).map(|n| (format!("{end}-{n}"), end)).collect()
+}
+
+async fn no_journal_is_left(story: &Story, queue: &ByHand) {
+    for key in [QueueKey::journal, QueueKey::steps] {
+        assert!(!story.redis.ask::<bool>(&["EXISTS", queue.key(key)]).await, "{key:?}");
+    }
+    story.all_adds_up().await;
+}
+
+#[tokio::test]
+async fn a_sweep_leaves_long_journals_to_the_next_one_and_says_so() {
+    let story = Story::begin().await;
+    let mut queue = story.by_hand();
+    queue.join("w").await;
+    end_long_runs(&story, &mut queue, &five("completed")).await;
+    end_long_runs(&story, &mut queue, &five("dead")).await;
+    queue.pass(15 * DAY_MS);
+
+    let mut sweeps = Vec::new();
+    for _ in 0..4 {
+        let call = queue.call(&ergate_shared::script::QUEUE_SWEEP).number(500).number(0);
+        let (.., trimmed, _, more): (u64, String, u64, u64, u64) = queue.run(&call).await;
+        sweeps.push((trimmed, more));
+    }
+
+    assert_eq!(sweeps, [(3, 1), (3, 1), (3, 1), (1, 0)]);
+    no_journal_is_left(&story, &queue).await;
+}
+
+#[tokio::test]
+async fn few_long_journals_go_with_each_end_that_is_over_the_count() {
+    for (end, lowered) in [
+        ("completed", Retention { completed: Some(0), ..Retention::default() }),
+        ("dead", Retention { dead: Some(0), ..Retention::default() }),
+    ] {
+        let story = Story::begin().await;
+        let mut queue = story.by_hand();
+        queue.join("w").await;
+        story.queue().set_retention(lowered).await.unwrap();
+        let kept = async || story.queue().stats().await.map(|stats| stats.completed + stats.dead).unwrap();
+
+        end_long_runs(&story, &mut queue, &five(end)).await;
+        let first = kept().await;
+        end_long_runs(&story, &mut queue, &[("another".to_owned(), end)]).await;
+
+        assert_eq!((first, kept().await), (2, 0), "{end}");
+        no_journal_is_left(&story, &queue).await;
+    }
 }

@@ -13,8 +13,11 @@ use crate::{
     support::{DEADLINE, until},
 };
 
+mod beside;
 mod ends;
+mod enqueuing;
 mod faults;
+mod given;
 mod invoking;
 mod let_go;
 mod racing;

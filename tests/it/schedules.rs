@@ -10,9 +10,12 @@ use crate::{
 };
 
 mod backfill;
+mod by_hand;
 mod declared;
+mod impossible;
 mod repeated;
 mod replicas;
+mod versions;
 
 /// Short, so that a test sees several times; long enough that a busy machine keeps up.
 const OFTEN: Duration = Duration::from_millis(100);

@@ -112,3 +112,15 @@ async fn an_operator_can_quiet_and_stop_a_worker_from_afar() {
 
     assert_eq!(story.state(&id).await, Some(JobState::Ready));
 }
+
+#[tokio::test]
+async fn a_worker_hears_orders_within_seconds_however_long_its_lease_is() {
+    let story = Story::begin().await;
+    let worker = story.worker_with(&story.client.clone(), 4, |worker| worker.lease(Duration::from_secs(600)));
+    let process =
+        until_some("the worker is listed", async || story.client.workers().await.unwrap().pop()).await;
+
+    story.client.order(&process.id, Order::Stop).await.unwrap();
+
+    until("it has ended", async || worker.is_finished()).await;
+}

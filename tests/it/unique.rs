@@ -344,3 +344,25 @@ async fn duplicates_in_a_batch_keep_nobody_else_out() {
     assert_eq!(story.queue().stats().await.unwrap().ready, 5);
     story.all_adds_up().await;
 }
+
+#[tokio::test]
+async fn a_start_that_its_unique_key_kept_out_is_kept_out_again_or_enqueued_when_it_is_repeated() {
+    let story = Story::begin().await;
+    let mut queue = story.by_hand();
+    queue.join("w").await;
+    let invoked = |id: &str| Entry::new(id).routed().unique(UniqueScope::Finished, "org-7");
+    queue.enqueue(invoked("first")).await;
+
+    let refused = [queue.enqueue(invoked("second")).await, queue.enqueue(invoked("second")).await];
+    let first = queue.lease("w", 1).await;
+    let not_replaced = queue.enqueue(invoked("second").replace()).await;
+    queue.settle("w", &[first[0].complete("1")]).await;
+    let taken = [queue.enqueue(invoked("second")).await, queue.enqueue(invoked("second")).await];
+
+    assert_eq!(
+        (refused, not_replaced.as_str()),
+        (["held first", "held first"].map(str::to_owned), "held first")
+    );
+    assert_eq!(taken, ["", "exists"]);
+    story.all_adds_up().await;
+}

@@ -1,5 +1,7 @@
 //! A run that waits for an event gets it exactly once, however close together the two come.
 
+#[cfg(feature = "cel")]
+mod odd;
 mod recent;
 
 use std::sync::Arc;

@@ -59,13 +59,22 @@ pub(crate) enum Taken {
     Asked(String),
 }
 
+/// The call that an enqueue went with: by this one can tell later whether a server has it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Made {
+    /// Its number.
+    pub(crate) number: u64,
+    /// The [generation](Redis::generation) of the connection it was answered over.
+    pub(crate) over: u64,
+}
+
 /// The enqueues of one queue.
 pub(crate) struct Enqueues {
-    redis: Redis,
-    keys: QueueKeys,
+    pub(crate) redis: Redis,
+    pub(crate) keys: QueueKeys,
     queues_key: String,
-    queue: QueueName,
-    producer: String,
+    pub(crate) queue: QueueName,
+    pub(crate) producer: String,
     deadline: Duration,
     /// Takes everything instead of Redis.
     #[cfg(feature = "testing")]
@@ -95,13 +104,15 @@ impl Batcher {
         number: u64,
     ) -> Result<Vec<Taken>, Error> {
         let deadline = self.haul().deadline;
-        self.haul().call(&drafts.iter().collect::<Vec<_>>(), producer, number, deadline).await
+        let (taken, _) =
+            self.haul().call(&drafts.iter().collect::<Vec<_>>(), producer, number, deadline).await?;
+        Ok(taken)
     }
 }
 
 impl Haul for Enqueues {
     type Item = Draft;
-    type Outcome = Taken;
+    type Outcome = (Taken, Made);
     const MOST_ITEMS: usize = MOST_JOBS;
     const MOST_BYTES: usize = MOST_BYTES;
 
@@ -113,23 +124,31 @@ impl Haul for Enqueues {
         self.deadline
     }
 
-    async fn send(&self, drafts: Vec<&Draft>, number: u64, left: Duration) -> Result<Vec<Taken>, Error> {
+    async fn send(
+        &self,
+        drafts: Vec<&Draft>,
+        number: u64,
+        left: Duration,
+    ) -> Result<Vec<(Taken, Made)>, Error> {
         #[cfg(feature = "testing")]
         if let Some(outbox) = &self.recording {
-            return Ok(outbox.take(&self.queue, &drafts));
+            let taken = outbox.take(&self.queue, &drafts);
+            return Ok(taken.into_iter().map(|taken| (taken, Made::default())).collect());
         }
-        self.call(&drafts, &self.producer, number, left).await
+        let (taken, over) = self.call(&drafts, &self.producer, number, left).await?;
+        Ok(taken.into_iter().map(|taken| (taken, Made { number, over })).collect())
     }
 }
 
 impl Enqueues {
+    /// What became of each job, and the generation of the connection that said so.
     async fn call(
         &self,
         drafts: &[&Draft],
         producer: &str,
         number: u64,
         deadline: Duration,
-    ) -> Result<Vec<Taken>, Error> {
+    ) -> Result<(Vec<Taken>, u64), Error> {
         let plain = || drafts.iter().filter(|draft| draft.special.is_none());
         let mut call = script::JOB_ENQUEUE
             .on(&self.keys)
@@ -153,10 +172,10 @@ impl Enqueues {
             call.push(optional(special.expiry_ms));
             call.push(&special.rules);
         }
-        let (now, _, outcomes): (u64, String, Vec<String>) =
+        let ((now, _, outcomes), over): ((u64, String, Vec<String>), u64) =
             until_answered(deadline, &self.queue, || async {
                 self.register().await?;
-                self.redis.run(&call).await
+                self.redis.run_and_tell(&call).await
             })
             .await?;
         self.redis.saw_time(now);
@@ -169,7 +188,7 @@ impl Enqueues {
         let new = taken.iter().filter(|taken| matches!(taken, Taken::New | Taken::Asked(_))).count();
         self.enqueued.fetch_add(new as u64, Ordering::Relaxed);
         self.duplicates.fetch_add((taken.len() - new) as u64, Ordering::Relaxed);
-        Ok(taken)
+        Ok((taken, over))
     }
 }
 

@@ -1,11 +1,16 @@
 //! Enqueueing many jobs.
 
-use std::{collections::BTreeMap, future::IntoFuture, pin::Pin};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    future::IntoFuture,
+    pin::Pin,
+};
 
 use ergate_shared::QueueName;
 
 use crate::{
-    Enqueue, Error, OnConflict, Receipt,
+    Durability, Enqueue, Error, OnConflict, Receipt,
+    batch::{Enqueues, Made},
     enqueue::{Ready, receipt, unshare},
 };
 
@@ -56,6 +61,7 @@ impl EnqueueAll {
             let batcher = client.batcher(&queue);
             let mut jobs = jobs.into_iter().peekable();
             let mut under_way = std::collections::VecDeque::new();
+            let mut asked = Vec::new();
             loop {
                 while under_way.len() < AHEAD {
                     let (mut drafts, mut about) = (Vec::new(), Vec::new());
@@ -81,23 +87,43 @@ impl EnqueueAll {
                 }
                 let Some((about, answer)) = under_way.pop_front() else { break };
                 let taken = answer.await.map_err(unshare)?;
-                let mut most = crate::Durability::Fast;
-                for ((place, id, unique, durability), taken) in about.into_iter().zip(taken) {
+                for ((place, id, unique, durability), (taken, call)) in about.into_iter().zip(taken) {
                     if receipts.len() <= place {
                         receipts.resize_with(place + 1, || None);
                     }
-                    most = most.max(durability);
                     receipts[place] = Some(receipt(&queue, id, taken, unique)?);
-                }
-                if most != crate::Durability::Fast {
-                    let reached = most.reach(&client, &queue).await;
-                    for receipt in receipts.iter_mut().flatten() {
-                        receipt.durability = reached;
+                    if durability != Durability::Fast {
+                        asked.push((place, durability, call));
                     }
                 }
             }
+            make_safe(batcher.haul(), &asked, &mut receipts).await;
         }
         Ok(receipts.into_iter().flatten().collect())
+    }
+}
+
+/// Says of the jobs of a queue that are to be safe how safe they are: place, what is wanted, and the call each went with.
+///
+/// This is asked once behind the last batch, and not behind each: what holds for the last call holds for all before it that went
+/// over the same connection, and where replicas are missing each time of asking takes two seconds. A job that went over an earlier
+/// connection may have gone to a server whose place another has taken: nothing is claimed of it.
+async fn make_safe(
+    enqueues: &Enqueues,
+    asked: &[(usize, Durability, Made)],
+    receipts: &mut [Option<Receipt>],
+) {
+    let Some((.., last)) = asked.last() else { return };
+    // Jobs on a disk may be on no replica, and the other way round.
+    let kinds: BTreeSet<Durability> = asked.iter().map(|(_, wanted, _)| *wanted).collect();
+    for kind in kinds {
+        let reached = kind.reach(enqueues, *last).await;
+        for (place, ..) in asked.iter().filter(|(_, wanted, call)| *wanted == kind && call.over == last.over)
+        {
+            if let Some(receipt) = &mut receipts[*place] {
+                receipt.durability = reached;
+            }
+        }
     }
 }
 

@@ -48,7 +48,16 @@ type Reply<H> = Result<Vec<<H as Haul>::Outcome>, Arc<Error>>;
 struct Request<H: Haul> {
     items: Vec<H::Item>,
     came: Instant,
-    reply: oneshot::Sender<Reply<H>>,
+    /// Whether a flusher before this one ended without having sent it.
+    was_left: bool,
+    answer: oneshot::Sender<Answer<H>>,
+}
+
+/// What a caller hears.
+enum Answer<H: Haul> {
+    Reply(Reply<H>),
+    /// The flusher ended, and the items were not sent: they still wait, and this is where the answer will come.
+    Left(oneshot::Receiver<Answer<H>>),
 }
 
 /// Shares calls between callers; clones are the same one.
@@ -87,20 +96,21 @@ impl<H: Haul> Coalescer<H> {
     /// Takes items along with the next call; all of them with the same one. They are on their way when this returns, in the order in
     /// which it was called; what it returns waits for the outcomes.
     pub(crate) fn submit(&self, items: Vec<H::Item>) -> impl Future<Output = Reply<H>> + Send + use<H> {
-        let (reply, answer) = oneshot::channel();
-        let start = {
-            let mut state = self.shared.state();
-            state.pending.push(Request { items, came: Instant::now(), reply });
-            !std::mem::replace(&mut state.flushing, true)
-        };
-        if start {
-            // A task of its own, so that a caller that goes away does not take the others' items along.
-            tokio::spawn(Arc::clone(&self.shared).flush());
-        }
+        let (answer, mut heard) = oneshot::channel();
+        let shared = Arc::clone(&self.shared);
+        shared.state().pending.push(Request { items, came: Instant::now(), was_left: false, answer });
+        shared.begin();
         async move {
-            answer.await.unwrap_or_else(|_| {
-                Err(Arc::new(Error::Server("the call was given up by this process".to_owned())))
-            })
+            loop {
+                match heard.await {
+                    Ok(Answer::Reply(reply)) => return reply,
+                    Ok(Answer::Left(next)) => {
+                        shared.begin();
+                        heard = next;
+                    }
+                    Err(_) => return Err(Arc::new(Error::GivenUp)),
+                }
+            }
         }
     }
 }
@@ -108,6 +118,20 @@ impl<H: Haul> Coalescer<H> {
 impl<H: Haul> Shared<H> {
     fn state(&self) -> MutexGuard<'_, State<H>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Begins a flush on the runtime of whoever calls, if something waits and nobody is at it.
+    fn begin(self: &Arc<Self>) {
+        let begins = {
+            let mut state = self.state();
+            !state.pending.is_empty() && !std::mem::replace(&mut state.flushing, true)
+        };
+        if begins {
+            // Made here, so that it ends the flush also if a runtime that shuts down drops the task before it has begun.
+            let flusher = Flusher { shared: Arc::clone(self), is_done: false };
+            // A task of its own, so that a caller that goes away does not take the others' items along.
+            tokio::spawn(flusher.flush());
+        }
     }
 
     /// What the next call takes, with its number; `None` once nothing is left.
@@ -135,18 +159,28 @@ impl<H: Haul> Shared<H> {
         Some((batch, state.calls))
     }
 
-    /// What has waited for as long as its deadline while other calls were made: it is taken out.
-    fn overdue(&self) -> Vec<Request<H>> {
+    /// What has waited for as long as its deadline while other calls were made, as far as it is such: it is taken out.
+    fn overdue(&self, is_such: impl Fn(&Request<H>) -> bool) -> Vec<Request<H>> {
         let deadline = self.haul.deadline();
+        let is_overdue = |request: &&Request<H>| is_such(request) && request.came.elapsed() >= deadline;
         let mut state = self.state();
         // They came one behind the other.
-        let overdue = state.pending.iter().take_while(|request| request.came.elapsed() >= deadline).count();
+        let overdue = state.pending.iter().take_while(is_overdue).count();
         state.pending.drain(..overdue).collect()
     }
+}
 
-    async fn flush(self: Arc<Self>) {
-        let mut flusher = Flusher { shared: self, is_done: false };
-        let shared = &flusher.shared;
+/// Makes calls until nothing is left. However it ends, whoever comes next begins another.
+struct Flusher<H: Haul> {
+    shared: Arc<Shared<H>>,
+    is_done: bool,
+}
+
+impl<H: Haul> Flusher<H> {
+    async fn flush(mut self) {
+        let shared = &self.shared;
+        // What a flusher before this one left long ago is sent behind nobody's back.
+        drop(shared.overdue(|request| request.was_left));
         while let Some((batch, number)) = shared.next_batch() {
             let items = batch.iter().flat_map(|request| &request.items).collect();
             let waited = batch.first().map(|oldest| oldest.came.elapsed()).unwrap_or_default();
@@ -154,37 +188,44 @@ impl<H: Haul> Shared<H> {
                 Ok(mut outcomes) => {
                     for request in batch.into_iter().rev() {
                         let own = outcomes.split_off(outcomes.len() - request.items.len());
-                        let _ = request.reply.send(Ok(own));
+                        let _ = request.answer.send(Answer::Reply(Ok(own)));
                     }
                 }
                 Err(error) => {
                     let error = Arc::new(error);
                     // Nobody waits for longer than a deadline because others waited before.
-                    let overdue = if error.is_connection() { shared.overdue() } else { Vec::new() };
+                    let overdue = if error.is_connection() { shared.overdue(|_| true) } else { Vec::new() };
                     for request in batch.into_iter().chain(overdue) {
-                        let _ = request.reply.send(Err(Arc::clone(&error)));
+                        let _ = request.answer.send(Answer::Reply(Err(Arc::clone(&error))));
                     }
                 }
             }
         }
-        flusher.is_done = true;
+        self.is_done = true;
     }
 }
 
-/// Ends however a flush ends: after a panic those who wait are told, and whoever comes next begins another flush.
-struct Flusher<H: Haul> {
-    shared: Arc<Shared<H>>,
-    is_done: bool,
-}
-
 impl<H: Haul> Drop for Flusher<H> {
+    /// After a panic, or with its runtime: those whose items were sent are told that they were given up. The others are asked to
+    /// begin another flush where they are, but once only, as their runtime may be about to end too.
     fn drop(&mut self) {
-        if !self.is_done {
-            let mut state = self.shared.state();
-            state.flushing = false;
-            let given_up = std::mem::take(&mut state.pending);
-            drop(state);
-            drop(given_up);
+        if self.is_done {
+            return;
+        }
+        let mut state = self.shared.state();
+        state.flushing = false;
+        let (given_up, left): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut state.pending).into_iter().partition(|request| request.was_left);
+        let mut told = Vec::with_capacity(left.len());
+        for Request { items, came, answer, .. } in left {
+            let (next, heard) = oneshot::channel();
+            told.push((answer, heard));
+            state.pending.push(Request { items, came, was_left: true, answer: next });
+        }
+        drop(state);
+        drop(given_up);
+        for (answer, heard) in told {
+            let _ = answer.send(Answer::Left(heard));
         }
     }
 }

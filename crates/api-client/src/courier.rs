@@ -9,99 +9,110 @@ use std::{
 };
 
 use ergate_shared::{
-    Event, EventId, EventName, EventRecord, FailureKind, FailureRecord, FunctionName, JobId, JobRecord,
-    Parent, QueueName, RunInput, Trigger, ending,
-    event::LARGEST_EVENT,
-    function::{EndedRun, FunctionCancelled, FunctionFailed, FunctionFinished, tells_of_an_end},
-    id::own_id,
+    Event, EventId, EventName, FunctionName, JobId, Parent, QueueName, RunInput, Trigger,
+    function::{FunctionFinished, tells_of_an_end},
     key::QueueKey,
     run::Resolution,
 };
-use serde_json::value::RawValue;
 
-use crate::{Client, Error, SendEvent};
+use crate::{Client, Error, at_once::AtOnce};
 
-/// Ends told at once.
+mod brief;
+mod news;
+mod portions;
+mod told;
+
+use news::News;
+use portions::portions;
+use told::{Outcome, Told};
+
+/// The most ends told at once.
 const AT_ONCE: usize = 200;
-/// What an event may have beside the data of the run that it tells of, in bytes.
-const REST_OF_EVENT: usize = 4096;
+/// The most bytes of results delivered at once, unless one alone has more: what a network of a few MiB/s takes well within a deadline.
+const MOST_BYTES: usize = 4 * 1024 * 1024;
 
-/// An end that is to be told.
-struct Told {
-    /// Its id in the stream, which no other end has, of the same run neither.
-    entry: String,
-    id: JobId,
-    record: JobRecord,
-    outcome: Outcome,
+/// For the engine: tells the ends of one queue, as many at once as come within a deadline.
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct Courier {
+    client: Client,
+    queue: QueueName,
+    at_once: AtOnce,
 }
 
-enum Outcome {
-    Completed(Box<RawValue>),
-    Failed(FailureRecord),
-    Cancelled(FailureRecord),
-}
-
-impl Client {
-    /// For the engine: tells the ends of a queue to whom they concern, until none is left.
+impl Courier {
+    /// Tells the ends of the queue to whom they concern, until none is left.
     ///
     /// # Errors
-    /// Errors of the connection; what was told by then may be told again.
-    #[doc(hidden)]
-    pub async fn tell_ends(&self, queue: &QueueName) -> Result<(), Error> {
-        let keys = self.keys(queue);
-        let outbox = keys.get(QueueKey::outbox);
+    /// Errors of the connection; what was told by then may be told again. After [`Error::TimedOut`] fewer are told at once.
+    pub async fn tell_ends(&mut self) -> Result<(), Error> {
         // Whether completed runs are told of; asked once, by the first that would be.
         let mut finished = None;
+        let (client, queue) = (&self.client, &self.queue);
         loop {
-            let mut range = redis::cmd("XRANGE");
-            range.arg(outbox).arg("-").arg("+").arg("COUNT").arg(AT_ONCE);
-            type Kept = Vec<(String, HashMap<String, Vec<u8>>)>;
-            let kept: Kept = self.redis().command("XRANGE", &range).await?;
-            if kept.is_empty() {
-                return Ok(());
-            }
-            let mut delete = redis::cmd("XDEL");
-            delete.arg(outbox);
-            for (entry, _) in &kept {
-                delete.arg(entry);
-            }
-            let count = kept.len();
-            let told: Vec<Told> =
-                kept.into_iter().filter_map(|(entry, fields)| read(entry, &fields)).collect();
-            let ((), sent) =
-                tokio::try_join!(self.tell_parents(&told), self.tell_functions(queue, &told, &mut finished))?;
-            let started: Vec<&JobId> =
-                told.iter().filter(|end| end.record.options.parent.is_some()).map(|end| &end.id).collect();
-            let ((), deleted) = tokio::join!(
-                self.let_starts_go(queue, &started),
-                self.redis().command::<u64>("XDEL", &delete)
-            );
-            deleted?;
-            sent.into_iter().for_each(|event| self.let_event_id_go(event));
-            if count < AT_ONCE {
+            let some = async |count| client.tell_some_ends(queue, count, &mut finished).await;
+            if !self.at_once.with(some).await? {
                 return Ok(());
             }
         }
     }
+}
+
+impl Client {
+    /// For the engine: who tells the ends of a queue.
+    #[doc(hidden)]
+    pub fn courier(&self, queue: &QueueName) -> Courier {
+        Courier { client: self.clone(), queue: queue.clone(), at_once: AtOnce::new(AT_ONCE) }
+    }
+
+    /// Tells the oldest `count` ends; whether there may be more.
+    async fn tell_some_ends(
+        &self,
+        queue: &QueueName,
+        count: usize,
+        finished: &mut Option<bool>,
+    ) -> Result<bool, Error> {
+        let keys = self.keys(queue);
+        let outbox = keys.get(QueueKey::outbox);
+        let mut range = redis::cmd("XRANGE");
+        range.arg(outbox).arg("-").arg("+").arg("COUNT").arg(count);
+        type Kept = Vec<(String, HashMap<String, Vec<u8>>)>;
+        let kept: Kept = self.redis().command("XRANGE", &range).await?;
+        if kept.is_empty() {
+            return Ok(false);
+        }
+        let mut delete = redis::cmd("XDEL");
+        delete.arg(outbox);
+        for (entry, _) in &kept {
+            delete.arg(entry);
+        }
+        let may_be_more = kept.len() == count;
+        let told: Vec<Told> =
+            kept.into_iter().filter_map(|(entry, fields)| told::read(entry, &fields)).collect();
+        let ((), sent) =
+            tokio::try_join!(self.tell_parents(&told), self.tell_functions(queue, &told, finished))?;
+        let started: Vec<&JobId> =
+            told.iter().filter(|end| end.record.options.parent.is_some()).map(|end| &end.id).collect();
+        let ((), deleted) =
+            tokio::join!(self.let_starts_go(queue, &started), self.redis().command::<u64>("XDEL", &delete));
+        deleted?;
+        sent.into_iter().for_each(|event| self.let_event_id_go(event));
+        Ok(may_be_more)
+    }
 
     async fn tell_parents(&self, told: &[Told]) -> Result<(), Error> {
-        let mut by_queue: BTreeMap<&QueueName, Vec<(&Parent, Resolution)>> = BTreeMap::new();
-        for end in told {
-            let Some(parent) = &end.record.options.parent else { continue };
-            let resolution = match &end.outcome {
-                Outcome::Completed(result) => Resolution::Result(result.clone()),
-                Outcome::Failed(failure) | Outcome::Cancelled(failure) => {
-                    Resolution::Failure(failure.clone())
-                }
-            };
-            by_queue.entry(&parent.queue).or_default().push((parent, resolution));
+        let called: Vec<(&Parent, &Outcome)> =
+            told.iter().filter_map(|end| Some((end.record.options.parent.as_ref()?, &end.outcome))).collect();
+        for some in portions(&called, MOST_BYTES, |(_, outcome)| outcome.size()) {
+            let mut by_queue: BTreeMap<&QueueName, Vec<(JobId, u32, Resolution)>> = BTreeMap::new();
+            for (parent, outcome) in some {
+                let resolutions = by_queue.entry(&parent.queue).or_default();
+                resolutions.push((parent.run.clone(), parent.entry, outcome.resolution()));
+            }
+            let calls = by_queue.into_iter().map(|(queue, resolutions)| self.deliver_all(queue, resolutions));
+            futures_util::future::try_join_all(calls).await?;
         }
-        let calls = by_queue.into_iter().map(async |(queue, resolutions)| {
-            let resolutions =
-                resolutions.into_iter().map(|(parent, with)| (parent.run.clone(), parent.entry, with));
-            self.deliver_all(queue, resolutions.collect()).await
-        });
-        futures_util::future::try_join_all(calls).await.map(drop)
+        Ok(())
     }
 
     async fn tell_functions(
@@ -124,10 +135,12 @@ impl Client {
                 Some(heard) => heard,
                 None => *finished.insert(self.starts_something(FunctionFinished::NAME).await?),
             };
-            events.extend(self.events_of(&function, end, input.events, heard));
+            events.extend(News::of(&function, end, input.events, heard));
         }
+        let sends =
+            events.into_iter().map(|news| self.announce(news.name, news.data).id(news.id).into_future());
         let mut ids = Vec::new();
-        for sent in futures_util::future::join_all(events.into_iter().map(SendEvent::into_future)).await {
+        for sent in futures_util::future::join_all(sends).await {
             match sent {
                 Ok(receipt) => ids.push(receipt.id),
                 Err(error) if error.is_temporary() => return Err(error),
@@ -136,55 +149,6 @@ impl Client {
             }
         }
         Ok(ids)
-    }
-
-    /// The events that tell of an end.
-    fn events_of(
-        &self,
-        function: &FunctionName,
-        end: &Told,
-        mut started_by: Vec<EventRecord>,
-        finished: bool,
-    ) -> Vec<SendEvent> {
-        let size: usize = started_by.iter().map(|event| event.data.to_string().len()).sum();
-        let mut result = match &end.outcome {
-            Outcome::Completed(result) => serde_json::to_value(result).unwrap_or_default(),
-            _ => serde_json::Value::Null,
-        };
-        // The first event is told twice, and there are limits to what an event may have.
-        if 2 * size + REST_OF_EVENT > LARGEST_EVENT / 2 {
-            started_by.clear();
-        }
-        if result.to_string().len() > LARGEST_EVENT / 2 - REST_OF_EVENT {
-            result = serde_json::Value::Null;
-        }
-        let event = started_by.first().cloned();
-        let events = if started_by.len() > 1 { started_by } else { Vec::new() };
-        let run = EndedRun { function: function.clone(), id: end.id.clone(), event, events };
-        let id = format!("{}.{}", run.id, end.entry);
-        let error = match &end.outcome {
-            Outcome::Completed(_) => None,
-            Outcome::Failed(failure) | Outcome::Cancelled(failure) => Some(failure.clone()),
-        };
-        let mut sends = Vec::new();
-        if finished {
-            let told = FunctionFinished { run: run.clone(), result, error: error.clone() };
-            sends.push(self.tell(&told, &format!("{id}.finished")));
-        }
-        match (&end.outcome, error) {
-            (Outcome::Failed(_), Some(error)) => sends.push(self.tell(&FunctionFailed { run, error }, &id)),
-            (Outcome::Cancelled(_), Some(error)) => {
-                sends.push(self.tell(&FunctionCancelled { run, error }, &id));
-            }
-            _ => {}
-        }
-        sends
-    }
-
-    fn tell<E: Event>(&self, event: &E, id: &str) -> SendEvent {
-        let name = EventName::new(E::NAME).expect("the name is valid");
-        let data = serde_json::to_value(event).expect("what is told is JSON");
-        self.announce(name, data).id(own_id(id.to_owned()))
     }
 
     /// For the engine: whether an event of this name starts a function, as far as is declared.
@@ -198,36 +162,4 @@ impl Client {
             |trigger: &Trigger| matches!(trigger, Trigger::Event { event, .. } if event.matches(&name));
         Ok(self.functions().await?.values().any(|function| function.triggers.iter().any(means)))
     }
-}
-
-/// Reads what is kept; what no release wrote concerns nobody.
-fn read(entry: String, fields: &HashMap<String, Vec<u8>>) -> Option<Told> {
-    let id = JobId::stored(String::from_utf8_lossy(fields.get("id")?));
-    let record = match JobRecord::decode(fields.get("record")?) {
-        Ok(record) => record,
-        Err(error) => {
-            tracing::error!(job.id = %id, %error, "the end of a job whose record cannot be read is told to nobody");
-            return None;
-        }
-    };
-    let end = String::from_utf8_lossy(fields.get("end")?);
-    let (at, detail) = ending::read(&end);
-    let outcome = match end.as_bytes().first() {
-        Some(&ending::COMPLETED) => Outcome::Completed(
-            RawValue::from_string(detail.to_owned()).unwrap_or_else(|_| RawValue::NULL.to_owned()),
-        ),
-        Some(&ending::CANCELLED) => Outcome::Cancelled(FailureRecord {
-            kind: FailureKind::Cancelled,
-            message: match detail {
-                "" => format!("{} {id} was cancelled", record.name),
-                why => format!("{} {id} was cancelled: {why}", record.name),
-            },
-            chain: Vec::new(),
-            attempt: 0,
-            worker: String::new(),
-            at,
-        }),
-        _ => Outcome::Failed(FailureRecord::from_json(detail.as_bytes())),
-    };
-    Some(Told { entry, id, record, outcome })
 }

@@ -6,6 +6,7 @@ use ergate_shared::{FailureKind, JobId, JobState, script};
 
 use crate::{
     Error, JobView, Page, Queue,
+    at_once::AtOnce,
     redrive::{Redrive, Redriven},
 };
 
@@ -51,7 +52,7 @@ impl Filter {
     }
 }
 
-/// Dead letters looked at by one call.
+/// The most dead letters looked at by one call.
 const PAGE: usize = 200;
 
 impl DeadLetters {
@@ -138,14 +139,17 @@ impl DeadLetters {
     /// Errors of the connection.
     pub async fn purge(&self, filter: &Filter, mut done: impl FnMut(u64)) -> Result<u64, Error> {
         let matching = self.matching(filter).await?;
-        let mut removed = 0;
-        for page in matching.chunks(PAGE) {
+        let (mut removed, mut left) = (0, &matching[..]);
+        while !left.is_empty() {
+            let page = &left[..left.len().min(PAGE)];
             let mut call = script::JOB_REMOVE.on(self.queue.keys()).arg(JobState::Dead.as_str());
             for id in page {
                 call.push(id.as_str());
             }
             let outcomes: Vec<String> = self.queue.client().redis().run(&call).await?;
             removed += outcomes.iter().filter(|outcome| *outcome == "ok").count() as u64;
+            // Those behind long journals are left to the next call.
+            left = &left[outcomes.len().clamp(1, page.len())..];
             done(removed);
         }
         Ok(removed)
@@ -153,10 +157,10 @@ impl DeadLetters {
 
     /// Oldest first, so that what waited longest goes first.
     async fn matching(&self, filter: &Filter) -> Result<Vec<JobId>, Error> {
-        let mut matching = Vec::new();
-        let mut cursor = None;
+        let (mut matching, mut at_once) = (Vec::new(), AtOnce::new(PAGE));
+        let mut cursor: Option<String> = None;
         loop {
-            let page = self.list(cursor.as_deref(), PAGE).await?;
+            let page = at_once.until_in_time(async |count| self.list(cursor.as_deref(), count).await).await?;
             matching.extend(page.items.into_iter().filter(|view| filter.matches(view)).map(|view| view.id));
             cursor = page.next;
             if cursor.is_none() {

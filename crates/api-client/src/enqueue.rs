@@ -57,6 +57,7 @@ pub struct Enqueue {
     expires_in: Option<Duration>,
     durability: Durability,
     routed_until: Option<u64>,
+    once: bool,
     problem: Option<String>,
 }
 
@@ -143,6 +144,7 @@ impl Enqueue {
             expires_in: None,
             durability: Durability::default(),
             routed_until: None,
+            once: false,
             problem: None,
         }
     }
@@ -322,11 +324,27 @@ impl Enqueue {
         self
     }
 
+    /// For the engine: keeps its id taken even after it has ended and been forgotten, for a day or until it is
+    /// [let go](Client::let_start_go).
+    #[doc(hidden)]
+    pub fn once(mut self) -> Self {
+        self.once = true;
+        self
+    }
+
     /// Lets it be enqueued as `on_conflict` says if another holds the key, which is one of a function's options.
     pub(crate) fn gated(self, key: String, on_conflict: OnConflict) -> Self {
         let scope =
             if on_conflict == OnConflict::PutOff { UniqueScope::Started } else { UniqueScope::Finished };
         self.unique(Unique { on_conflict, ..Unique::new(key, scope, None) })
+    }
+
+    /// Refuses a unique key, for a start that may join another: what is held would be told as what was joined.
+    pub(crate) fn keyless(mut self) -> Self {
+        if self.unique.is_some() {
+            self.problem = Some("a start of a function that takes batches has no unique key".to_owned());
+        }
+        self
     }
 
     /// The queue it goes to.

@@ -40,6 +40,11 @@ pub enum Error {
         /// How long was waited.
         after: Duration,
     },
+    /// The runtime that made the call for several callers ended, or its code panicked; whether it was carried out is not known.
+    #[error(
+        "the call was given up by this process and may have been carried out: make it again, with the same id for a job or an event"
+    )]
+    GivenUp,
     /// Redis answered with an error, or the connection broke.
     #[error("{} {what}", if is_cut(source) { "the connection to redis broke in" } else { "redis refused" })]
     Redis {
@@ -156,10 +161,11 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether Redis could not be reached, did not answer, or went away: the same call may succeed later.
+    /// Whether Redis could not be reached, did not answer, or went away, or this process did not wait for its answer: the same call
+    /// may succeed later.
     pub fn is_connection(&self) -> bool {
         match self {
-            Self::Unreachable { .. } | Self::TimedOut { .. } => true,
+            Self::Unreachable { .. } | Self::TimedOut { .. } | Self::GivenUp => true,
             Self::Redis { source, .. } => breaks_connection(source),
             _ => false,
         }

@@ -1,4 +1,4 @@
-//! Shared calls that are given up: their code panics, or they are not answered. Beside `coalesce.rs`, as that file is compiled with other locks too (`tests/interleave`).
+//! Shared calls that are given up: their code panics, their runtime ends, or they are not answered. Beside `coalesce.rs`, as that file is compiled with other locks too (`tests/interleave`).
 
 use std::{
     sync::{
@@ -6,6 +6,11 @@ use std::{
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
+};
+
+use tokio::{
+    runtime::{Builder, Runtime},
+    sync::mpsc,
 };
 
 use crate::{
@@ -43,7 +48,7 @@ where
 }
 
 #[tokio::test]
-async fn who_waits_for_a_call_that_panics_is_told_and_the_next_call_is_made() {
+async fn who_waits_for_a_call_that_panics_is_told_and_those_behind_it_are_sent() {
     let broke = Arc::new(AtomicBool::new(false));
     let send = move |item, _| {
         let broke = Arc::clone(&broke);
@@ -58,8 +63,64 @@ async fn who_waits_for_a_call_that_panics_is_told_and_the_next_call_is_made() {
     let (first, behind_it) = tokio::join!(calls.submit(vec![1]), calls.submit(vec![2]));
     let next = calls.submit(vec![3]).await;
 
-    assert!(first.is_err() && behind_it.is_err());
-    assert_eq!(next.unwrap(), [3]);
+    let first = first.unwrap_err();
+    assert!(first.is_connection() && first.to_string().contains("may have been carried out"), "{first}");
+    assert_eq!((behind_it.unwrap(), next.unwrap()), (vec![2], vec![3]));
+}
+
+fn runtime() -> Runtime {
+    Builder::new_current_thread().build().unwrap()
+}
+
+#[test]
+fn what_a_runtime_that_ends_has_not_sent_is_sent_by_those_who_wait() {
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&asked);
+    let (began, mut has_begun) = mpsc::unbounded_channel();
+    let send = move |item, _| {
+        seen.lock().unwrap().push(item);
+        let _ = began.send(());
+        async move {
+            if item == 1 {
+                std::future::pending::<()>().await;
+            }
+            Ok(item)
+        }
+    };
+    let calls = Coalescer::new(Call { deadline: Duration::from_secs(15), send });
+    let (one, other) = (runtime(), runtime());
+    let first = {
+        let _one = one.enter();
+        calls.submit(vec![1])
+    };
+    one.block_on(has_begun.recv()).unwrap();
+    let behind_it = [2, 3, 4].map(|item| calls.submit(vec![item]));
+
+    drop(one);
+    let [second, third, fourth] = behind_it;
+    drop(third);
+    let (first, second, fourth) = other.block_on(async { tokio::join!(first, second, fourth) });
+
+    assert!(first.unwrap_err().is_connection());
+    assert_eq!((second.unwrap(), fourth.unwrap()), (vec![2], vec![4]));
+    assert_eq!(*asked.lock().unwrap(), [1, 2, 3, 4]);
+}
+
+#[test]
+fn a_call_that_is_to_be_made_on_a_runtime_that_has_ended_holds_up_nobody() {
+    let send = |item, _| std::future::ready(Ok(item));
+    let calls = Coalescer::new(Call { deadline: Duration::from_secs(15), send });
+    let (one, other) = (runtime(), runtime());
+    let handle = one.handle().clone();
+    drop(one);
+
+    let first = {
+        let _ended = handle.enter();
+        calls.submit(vec![1])
+    };
+    let second = other.block_on(async { calls.submit(vec![2]).await });
+
+    assert_eq!((other.block_on(first).unwrap(), second.unwrap()), (vec![1], vec![2]));
 }
 
 #[tokio::test]

@@ -108,7 +108,7 @@ impl JobHandle {
         match code.as_str() {
             "ok" => {
                 if token == "told"
-                    && let Err(error) = self.queue.client().tell_ends(self.queue.name()).await
+                    && let Err(error) = self.queue.client().courier(self.queue.name()).tell_ends().await
                 {
                     tracing::debug!(%error, "a worker of the queue will tell of the cancellation");
                 }

@@ -77,6 +77,16 @@ impl Client {
         });
     }
 
+    /// For the engine: that this job was enqueued is written down. Returns at once.
+    #[doc(hidden)]
+    pub fn let_start_go(&self, queue: QueueName, job: JobId) {
+        if self.is_recording() {
+            return;
+        }
+        let client = self.clone();
+        tokio::spawn(async move { client.let_starts_go(&queue, &[&job]).await });
+    }
+
     /// What these jobs came to is in the journals of those who started them.
     pub(crate) async fn let_starts_go(&self, queue: &QueueName, jobs: &[&JobId]) {
         if jobs.is_empty() {

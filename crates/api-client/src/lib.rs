@@ -2,6 +2,7 @@
 //!
 //! [`Client`] is where everything starts. Users depend on the `ergate` facade, which re-exports it.
 
+mod at_once;
 mod batch;
 mod bulk;
 mod cancel_on;
@@ -44,6 +45,8 @@ pub use bulk::{ATOMIC_BATCH, EnqueueAll};
 #[doc(hidden)]
 pub use cancel_on::cancelled_by;
 pub use client::{Client, ClientBuilder};
+#[doc(hidden)]
+pub use courier::Courier;
 pub use dead::{DeadLetters, Filter};
 pub use durability::{Durability, Reached};
 pub use enqueue::{Enqueue, OnConflict, Receipt, Unique};
@@ -56,7 +59,7 @@ pub use limit::{KeyLimit, KeyStats, Limit, WaitsFor};
 pub use link::Redis;
 pub use list::Page;
 pub use queue::{Queue, Rate, Retention};
-pub use reconcile::{Repairs, reconcile};
+pub use reconcile::{Repairs, reconcile, reconcile_beside_others};
 #[cfg(feature = "testing")]
 pub use recording::{Outbox, RecordedJob};
 pub use redrive::Redriven;

@@ -1,7 +1,7 @@
 //! Commands with a deadline over connections that mend themselves.
 //!
 //! One [`Redis`] is one connection, made when first used on whichever runtime uses it, shared by all its clones, and
-//! dropped as soon as it misses a deadline or the server says it is no primary any more. Blocking commands go over
+//! given up as soon as it misses a deadline or the server says it is no primary any more. Blocking commands go over
 //! connections of their own, from a pool.
 
 use std::{
@@ -32,6 +32,7 @@ pub use pause::Pause;
 
 /// How long a command may take unless said otherwise.
 pub const DEADLINE: Duration = Duration::from_secs(5);
+
 /// A handle on Redis; clones share one connection.
 #[derive(Clone)]
 pub struct Redis {
@@ -44,6 +45,9 @@ struct Shared {
     link: Mutex<Option<Link>>,
     /// Counts connections made, so that only the first of many failing calls drops one.
     generation: AtomicU64,
+    /// The last of them that a call failed on: neither it nor one before it is used any more. Said without the lock, which may be
+    /// held by one who connects.
+    broken: AtomicU64,
     /// Redis' clock minus this machine's, in ms, as last seen.
     clock_offset: Arc<AtomicI64>,
     pool: dedicated::Pool,
@@ -64,9 +68,10 @@ impl Redis {
     pub fn open(url: &str) -> Result<Self, Error> {
         let target = Target::parse(url)?;
         let pool = dedicated::Pool::new(&target)?;
-        let (link, generation) = (Mutex::new(None), AtomicU64::new(0));
+        let (link, generation, broken) = Default::default();
         let (clock_offset, outage) = Default::default();
-        let shared = Shared { target, deadline: DEADLINE, link, generation, clock_offset, pool, outage };
+        let shared =
+            Shared { target, deadline: DEADLINE, link, generation, broken, clock_offset, pool, outage };
         Ok(Self { shared: Arc::new(shared) })
     }
 
@@ -77,8 +82,9 @@ impl Redis {
         let shared = Shared {
             target: shared.target.clone(),
             deadline,
-            link: Mutex::new(None),
-            generation: AtomicU64::new(0),
+            link: Mutex::default(),
+            generation: AtomicU64::default(),
+            broken: AtomicU64::default(),
             clock_offset: Arc::clone(&shared.clock_offset),
             pool: shared.pool.clone(),
             outage: Arc::clone(&shared.outage),
@@ -137,6 +143,9 @@ impl Redis {
 
     async fn link(&self) -> Result<(Link, u64), RedisError> {
         let mut link = self.shared.link.lock().await;
+        if self.generation() <= self.shared.broken.load(Ordering::Acquire) {
+            *link = None;
+        }
         if link.is_none() {
             *link = Some(self.shared.target.connect().await?);
             self.shared.generation.fetch_add(1, Ordering::AcqRel);
@@ -144,12 +153,10 @@ impl Redis {
         Ok((link.clone().expect("it was just made"), self.generation()))
     }
 
-    /// Drops the connection a call failed on, unless another call has replaced it already.
-    async fn drop_link(&self, generation: u64) {
-        let mut link = self.shared.link.lock().await;
-        if self.generation() == generation {
-            *link = None;
-        }
+    /// Lets no call use the connection again that one failed on; one that has replaced it stays. Takes no time: who has waited for
+    /// a connection until their deadline is not to wait behind others for it.
+    fn give_up(&self, generation: u64) {
+        self.shared.broken.fetch_max(generation, Ordering::AcqRel);
     }
 
     async fn within(
@@ -180,7 +187,7 @@ impl Redis {
             Ok(Ok(value)) => Ok(value),
             Ok(Err((source, Some(generation)))) => {
                 if breaks_connection(&source) {
-                    self.drop_link(generation).await;
+                    self.give_up(generation);
                 }
                 Err(Error::Redis { what, source })
             }
@@ -191,7 +198,7 @@ impl Redis {
                 source,
             }),
             Err(_) => {
-                self.drop_link(on.load(Ordering::Relaxed)).await;
+                self.give_up(on.load(Ordering::Relaxed));
                 Err(Error::TimedOut { address: self.address(), what, after: deadline })
             }
         }
@@ -218,6 +225,17 @@ impl Redis {
     ) -> Result<T, Error> {
         let value = self.within(what, async |link, generation| send(link, &make(generation)).await).await?;
         decode(what, value)
+    }
+
+    /// Runs a script, and tells the [`generation`](Self::generation) of the connection that it went over.
+    pub(crate) async fn run_and_tell<T: FromRedisValue>(&self, call: &Call) -> Result<(T, u64), Error> {
+        let over = AtomicU64::new(0);
+        let value = self.within(call.script.name, async |link, generation| {
+            over.store(generation, Ordering::Relaxed);
+            send(link, call).await
+        });
+        let value = value.await?;
+        Ok((decode(call.script.name, value)?, over.into_inner()))
     }
 
     // The three that follow are not generic, so that each is compiled once and not for every type of reply.

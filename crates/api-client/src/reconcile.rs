@@ -3,7 +3,7 @@
 //! Every record is in exactly one state and every lease has a holder, so the numbers of [`QueueStats`](crate::QueueStats)
 //! add up. As long as they do, this costs one script call; only if not are the records read and judged one by one.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, time::Duration};
 
 use ergate_shared::{JobState, WorkerId, key::QueueKey, script};
 use redis::Cmd;
@@ -37,9 +37,23 @@ const PAGE: usize = 200;
 /// # Errors
 /// Errors of the connection; running it again goes on.
 pub async fn reconcile(queue: &Queue) -> Result<Repairs, Error> {
+    reconcile_spaced(queue, None).await
+}
+
+/// For workers: the same, but leaves the keys, of which there may be any number, to the worker that has begun with them less than
+/// `spacing` ago.
+///
+/// # Errors
+/// As [`reconcile`].
+#[doc(hidden)]
+pub async fn reconcile_beside_others(queue: &Queue, spacing: Duration) -> Result<Repairs, Error> {
+    reconcile_spaced(queue, Some(spacing)).await
+}
+
+async fn reconcile_spaced(queue: &Queue, spacing: Option<Duration>) -> Result<Repairs, Error> {
     let stats = queue.stats().await?;
     // What runs of each key is told by the leases alone, so it is counted anew each time.
-    let flow = if stats.has_keys { repair_flow(queue).await? } else { 0 };
+    let flow = if stats.has_keys { repair_flow(queue, spacing).await? } else { 0 };
     if stats.adds_up() {
         return Ok(Repairs { flow, ..Repairs::default() });
     }
@@ -63,10 +77,13 @@ async fn repair(queue: &Queue, kind: &str, suspects: &[String]) -> Result<u64, E
 }
 
 /// Page by page: of keys, and of windows of functions among them, there may be any number.
-async fn repair_flow(queue: &Queue) -> Result<u64, Error> {
+async fn repair_flow(queue: &Queue, mut spacing: Option<Duration>) -> Result<u64, Error> {
     let (mut repaired, mut cursor) = (0, "0".to_owned());
     loop {
-        let call = script::QUEUE_REPAIR.on(queue.keys()).arg("flow").arg(&cursor);
+        let mut call = script::QUEUE_REPAIR.on(queue.keys()).arg("flow").arg(&cursor);
+        if let Some(spacing) = spacing.take() {
+            call = call.number(spacing.as_millis() as i128);
+        }
         let (count, next): (u64, String) = queue.client().redis().run(&call).await?;
         repaired += count;
         cursor = next;

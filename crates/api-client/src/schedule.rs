@@ -113,30 +113,31 @@ impl ScheduleHandle {
     }
 
     /// Starts what it starts, out of turn: at once, paused or not, and whatever still runs. Its times stay as they are, but
-    /// while this job runs a time that must not overlap does not come either.
+    /// while this job runs a time that must not overlap does not come either; so it is with the last 16 that were started so
+    /// and have not ended.
     ///
     /// # Errors
     /// [`Error::NoSchedule`], or as awaiting an [`Enqueue`].
     pub async fn run_now(&self) -> Result<Receipt, Error> {
         let mark = uuid::Uuid::new_v4().simple().to_string();
-        let mut starting = None;
-        // It is written down before it is started, so that it is known to run when it does.
-        self.change(|kept, now| {
+        loop {
+            let (now, kept) = self.settled().await?;
             let time = Timestamp::from_millisecond(now.cast_signed()).unwrap_or_default();
             let spec = &kept.spec;
-            let made = spec.target.out_of_turn(&self.name, &spec.recurrence, time, &mark[..6]);
-            let by_hand = made.as_ref().ok().map(|made| Started {
-                nominal: now,
-                at: now,
-                queue: made.job.queue.clone(),
-                job: made.id.clone(),
-            });
-            starting = Some(made);
-            ScheduleState { by_hand, ..kept.state.clone() }
-        })
-        .await?;
-        let starting = starting.expect("a change is made once at least")?;
-        self.client.enqueue_starting(starting).await
+            let starting = spec.target.out_of_turn(&self.name, &spec.recurrence, time, &mark[..6])?;
+            let mut enqueue = self.client.enqueue_starting(starting);
+            if let Some(function) = enqueue.declared_function().await? {
+                enqueue = enqueue.by_options_of(&function)?;
+            }
+            let (queue, job) = enqueue.named()?;
+            let started = Started { nominal: now, at: now, queue, job };
+            let running = self.client.running_by_hand(&kept, now).await?;
+            // It is written down before it is started, so that it is known to run when it does.
+            if self.step(&kept, &kept.state.clone().out_of_turn(started, running), now).await? {
+                enqueue.keep_waits().await?;
+                return enqueue.await;
+            }
+        }
     }
 
     /// Its next times, paused or not.
@@ -201,25 +202,34 @@ impl ScheduleHandle {
         Ok((now, kept.ok_or_else(|| Error::NoSchedule { name: self.name.clone() })?))
     }
 
-    /// Takes it to the state that `following` makes of what is kept.
-    async fn change(
-        &self,
-        mut following: impl FnMut(&KeptSchedule, u64) -> ScheduleState,
-    ) -> Result<(), Error> {
+    /// Reads it once no plan is left to be carried out.
+    async fn settled(&self) -> Result<(u64, KeptSchedule), Error> {
         loop {
             let (now, kept) = self.read().await?;
-            if self.client.finish_plan(&kept, now).await? {
-                continue;
+            if !self.client.finish_plan(&kept, now).await? {
+                return Ok((now, kept));
             }
+        }
+    }
+
+    /// Takes it to the state that `following` makes of what is kept.
+    async fn change(&self, following: impl Fn(&KeptSchedule, u64) -> ScheduleState) -> Result<(), Error> {
+        loop {
+            let (now, kept) = self.settled().await?;
             let state = following(&kept, now);
-            if state == kept.state {
-                return Ok(());
-            }
-            if self.client.step_schedules(&[(&kept, &state)], now).await? == [true] {
-                self.client.wake_ticker().await;
+            if state == kept.state || self.step(&kept, &state, now).await? {
                 return Ok(());
             }
         }
+    }
+
+    /// Takes it from what was read to the next state; false if somebody has changed it meanwhile.
+    async fn step(&self, kept: &KeptSchedule, state: &ScheduleState, now: u64) -> Result<bool, Error> {
+        let is_written = self.client.step_schedules(&[(kept, state)], now).await? == [true];
+        if is_written {
+            self.client.wake_ticker().await;
+        }
+        Ok(is_written)
     }
 }
 

@@ -7,12 +7,15 @@ use std::{
 };
 
 use ergate_shared::{
-    FunctionName, FunctionSpec, Key, RunInput,
+    FunctionName, FunctionSpec, Key, QueueName, RunInput,
     function::{Cancel, Gate, StartRules, Window},
 };
 use tokio::sync::Mutex;
 
-use crate::{Client, Enqueue, Error, OnConflict, coalesce::until_answered, link::DEADLINE};
+use crate::{
+    Client, Enqueue, Error, OnConflict, Receipt, coalesce::until_answered, insist::insist_after,
+    link::DEADLINE,
+};
 
 /// How long what was read of the registry is taken for granted by those who start runs by hand. A function that is not in it
 /// is looked for anew.
@@ -25,10 +28,17 @@ pub(crate) struct KnownFunctions {
 }
 
 type Functions = Arc<BTreeMap<FunctionName, FunctionSpec>>;
+/// Which of the functions a name means.
+type Which = for<'a> fn(&'a BTreeMap<FunctionName, FunctionSpec>, &FunctionName) -> Option<&'a FunctionSpec>;
 
 impl KnownFunctions {
     /// What is declared of a function; one caller reads for all that come meanwhile. Who waits for that waits no longer than for Redis.
-    async fn get(&self, client: &Client, name: &FunctionName) -> Result<Option<FunctionSpec>, Error> {
+    async fn get(
+        &self,
+        client: &Client,
+        name: &FunctionName,
+        which: Which,
+    ) -> Result<Option<FunctionSpec>, Error> {
         let (deadline, since) = (client.deadline(), Instant::now());
         let after = deadline.max(DEADLINE);
         let Ok(mut read) = tokio::time::timeout(after, self.read.lock()).await else {
@@ -37,14 +47,14 @@ impl KnownFunctions {
         };
         if let Some((at, known)) = &*read
             && at.elapsed() < KNOWN_FOR
-            && let Some(spec) = newest(known, name)
+            && let Some(spec) = which(known, name)
         {
             return Ok(Some(spec.clone()));
         }
         let known: Functions = Arc::new(
             until_answered(deadline.saturating_sub(since.elapsed()), name, || client.functions()).await?,
         );
-        let spec = newest(&known, name).cloned();
+        let spec = which(&known, name).cloned();
         *read = Some((Instant::now(), known));
         Ok(spec)
     }
@@ -70,7 +80,7 @@ pub(crate) struct StartOptions {
 }
 
 /// The version of a function that new runs get: the one that is named, else the highest.
-fn newest<'a>(
+pub(crate) fn newest<'a>(
     known: &'a BTreeMap<FunctionName, FunctionSpec>,
     name: &FunctionName,
 ) -> Option<&'a FunctionSpec> {
@@ -78,6 +88,14 @@ fn newest<'a>(
         return known.get(name);
     }
     known.values().filter(|spec| spec.name.base() == *name).max_by_key(|spec| spec.version)
+}
+
+/// The version of a function that has this very name, which is the first if it names none.
+fn exactly<'a>(
+    known: &'a BTreeMap<FunctionName, FunctionSpec>,
+    name: &FunctionName,
+) -> Option<&'a FunctionSpec> {
+    known.get(name)
 }
 
 impl Client {
@@ -119,9 +137,39 @@ impl Enqueue {
     /// What is declared of the function, if it is a run whose options are not applied yet.
     pub(crate) async fn declared_function(&self) -> Result<Option<FunctionSpec>, Error> {
         match &self.function {
-            Some(function) => self.client().known_functions().get(self.client(), function).await,
+            Some(function) => self.client().known_functions().get(self.client(), function, newest).await,
             None => Ok(None),
         }
+    }
+
+    /// The same, of the version that is meant; tries until Redis answers.
+    pub(crate) async fn insist_on_declared(&self, which: Which) -> Result<Option<FunctionSpec>, Error> {
+        let Some(function) = &self.function else { return Ok(None) };
+        loop {
+            match self.client().known_functions().get(self.client(), function, which).await {
+                Ok(spec) => return Ok(spec),
+                Err(error) => insist_after(error).await?,
+            }
+        }
+    }
+
+    /// For the engine: the queue of the version of its function that is the newest now, if it is a run of one that is declared.
+    #[doc(hidden)]
+    pub async fn insist_on_newest(&self) -> Result<Option<QueueName>, Error> {
+        Ok(self.insist_on_declared(newest).await?.map(|spec| spec.queue()))
+    }
+
+    /// For the engine: tries until Redis has taken it, into this queue; a run by the options of the version whose queue it is, whichever is
+    /// the newest by now.
+    #[doc(hidden)]
+    pub async fn insist_in(mut self, queue: &QueueName) -> Result<Receipt, Error> {
+        self.function = self.function.and(FunctionName::of_queue(queue));
+        let mut bound = match self.insist_on_declared(exactly).await? {
+            Some(spec) => self.by_options_of(&spec)?,
+            None => self,
+        };
+        bound.function = None;
+        bound.in_queue(queue.clone()).insist().await
     }
 
     pub(crate) fn by_options_of(mut self, spec: &FunctionSpec) -> Result<Self, Error> {
@@ -186,7 +234,7 @@ impl Enqueue {
             Gate::Batch { key, size, timeout_ms } => {
                 let event = serde_json::to_vec(&event).expect("an event is JSON");
                 self.start.rules.push_str(&format!("\nbatch {size} {} {key}", event.len()));
-                self.delay(Duration::from_millis(timeout_ms))
+                self.keyless().delay(Duration::from_millis(timeout_ms))
             }
         }
     }

@@ -5,6 +5,7 @@
 //! | `redis://user:password@host:6379/0` | one server; `rediss://` over TLS; `unix:///path` |
 //! | `redis+cluster://host:7000,host:7001` | a cluster, any of its nodes |
 //! | `redis+sentinel://host:26379,host:26379/mymaster` | the primary `mymaster`, asked of any of these Sentinels |
+//! | `rediss+cluster://…`, `rediss+sentinel://…` | the same over TLS: to every node; to the Sentinels and to the primary |
 
 use std::time::Duration;
 
@@ -163,13 +164,22 @@ pub(crate) fn sentinel_client(
     name: &str,
     node: &redis::ConnectionInfo,
 ) -> RedisResult<redis::sentinel::SentinelClient> {
-    use redis::sentinel::{SentinelClient, SentinelNodeConnectionInfo, SentinelServerType};
-    let info = SentinelNodeConnectionInfo::default()
-        .set_redis_connection_info(node.redis_settings().clone())
-        .set_tcp_settings(tcp());
+    use redis::sentinel::{SentinelClient, SentinelServerType};
     // Owned, since the parameter is a `String` without TLS and anything like one with it.
     let name = name.to_owned();
-    SentinelClient::build(sentinels.to_vec(), name, Some(info), SentinelServerType::Master)
+    SentinelClient::build(sentinels.to_vec(), name, Some(node_info(node)), SentinelServerType::Master)
+}
+
+/// How to connect to what the Sentinels name: they tell where it is, and not whether it speaks TLS.
+#[cfg(feature = "sentinel")]
+fn node_info(node: &redis::ConnectionInfo) -> redis::sentinel::SentinelNodeConnectionInfo {
+    let info = redis::sentinel::SentinelNodeConnectionInfo::default()
+        .set_redis_connection_info(node.redis_settings().clone())
+        .set_tcp_settings(tcp());
+    match node.addr() {
+        redis::ConnectionAddr::TcpTls { .. } => info.set_tls_mode(redis::TlsMode::Secure),
+        _ => info,
+    }
 }
 
 /// No response time-out: the client library's default of 500 ms would end every blocking call.
@@ -191,11 +201,23 @@ fn single(part: &str, url: &str) -> Result<redis::ConnectionInfo, Error> {
 }
 
 fn wrong(url: &str, problem: &str) -> Error {
-    let shown = match (url.split_once("://"), url.rsplit_once('@')) {
-        (Some((scheme, _)), Some((_, rest))) => format!("{scheme}://…@{rest}"),
-        _ => url.to_owned(),
-    };
-    Error::Address { url: shown, problem: problem.to_owned() }
+    Error::Address { url: without_secrets(url), problem: problem.to_owned() }
+}
+
+/// An address, well formed or not, without what may be a password: that stands before the `@`, for a Unix socket behind the `?`.
+fn without_secrets(url: &str) -> String {
+    let (scheme, rest) =
+        url.split_once("://").map_or(("", url), |(scheme, rest)| (&url[..scheme.len() + 3], rest));
+    match rest.rsplit_once('@') {
+        // Which of the two begins the password cannot be told.
+        Some((before, _)) if before.contains('?') => format!("{scheme}…"),
+        Some((_, host)) => format!("{scheme}…@{}", without_query(host)),
+        None => format!("{scheme}{}", without_query(rest)),
+    }
+}
+
+fn without_query(part: &str) -> &str {
+    part.split_once('?').map_or(part, |(part, _)| part)
 }
 
 #[cfg(any(feature = "cluster", feature = "sentinel"))]
@@ -216,8 +238,35 @@ mod tests {
 
     #[test]
     fn errors_never_show_the_password() {
-        let error = Target::parse("nonsense://user:secret@host").err().unwrap().to_string();
+        for (url, shown) in [
+            ("nonsense://user:secret@host", "nonsense://…@host"),
+            ("user:secret@host:6379", "…@host:6379"),
+            ("unix:///run/redis.sock?db=x&pass=secret", "unix:///run/redis.sock"),
+            ("unix:///run/redis.sock?db=x&pass=to@secret", "unix://…"),
+            ("redis://user:to?@secret@host/x", "redis://…"),
+            ("redis://user:secret@host/x?protocol=resp3", "redis://…@host/x"),
+        ] {
+            let error = Target::parse(url).err().unwrap().to_string();
 
-        assert!(!error.contains("secret"), "{error}");
+            assert!(!error.contains("secret"), "{error}");
+            assert!(error.starts_with(&format!("redis url {shown:?} ")), "{error}");
+        }
+    }
+
+    #[cfg(all(feature = "sentinel", feature = "tls"))]
+    #[test]
+    fn what_sentinels_name_is_spoken_to_over_tls_if_they_are() {
+        for (url, tls) in [
+            ("rediss+sentinel://:secret@host:26379/mymaster", "tls_mode: Some(Secure)"),
+            ("redis+sentinel://:secret@host:26379/mymaster", "tls_mode: None"),
+        ] {
+            let Ok(Target::Sentinel(_, _, node)) = Target::parse(url) else {
+                panic!("{url} names Sentinels")
+            };
+
+            let info = format!("{:?}", node_info(&node));
+
+            assert!(info.contains(tls), "{info}");
+        }
     }
 }

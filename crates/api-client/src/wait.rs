@@ -54,7 +54,7 @@ impl Client {
     /// Repeating the call changes nothing.
     ///
     /// # Errors
-    /// [`Error::Contract`] for an expression this build cannot evaluate, [`Error::Option`] if events of the name are waited
+    /// [`Error::Contract`] for an expression this build cannot read, [`Error::Option`] if events of the name are waited
     /// for by more than 64 different fields; errors of the connection.
     pub async fn register_wait(
         &self,
@@ -100,7 +100,10 @@ impl Client {
                         last = redis::from_redis_value(place).map_err(|error| wrong(error.to_string()))?;
                         let body: Vec<u8> = next(&mut reply)?;
                         let Some((came, event)) = read_body(&body) else { continue };
-                        if came >= since_ms && came <= until_ms && condition.is_met_by(&event)? {
+                        let odd = |problem: &_| {
+                            tracing::warn!(event.id = %event.id, %wait, %problem, "an event is none for a wait, as its condition comes to nothing");
+                        };
+                        if came >= since_ms && came <= until_ms && condition.is_met_by(&event, odd)? {
                             return Ok(Some(event));
                         }
                     }

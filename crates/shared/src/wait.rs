@@ -112,11 +112,12 @@ impl Condition {
         }
     }
 
-    /// Whether an event meets it.
+    /// Whether an event meets it. One for which the expression is neither true nor false does not, whoever asks: `problem` is
+    /// told why, so that it can be logged.
     ///
     /// # Errors
-    /// [`Error::Expression`] if the expression cannot be read by this build.
-    pub fn is_met_by(&self, event: &EventRecord) -> Result<bool, Error> {
+    /// [`Error::Expression`] if the expression cannot be read by this build; another may be able to.
+    pub fn is_met_by(&self, event: &EventRecord, problem: impl FnOnce(&Error)) -> Result<bool, Error> {
         if self.except.contains(&event.id) {
             return Ok(false);
         }
@@ -127,11 +128,12 @@ impl Condition {
         if !self.all.iter().all(equal) {
             return Ok(false);
         }
-        match &self.when {
-            None => Ok(true),
-            Some(when) => Expression::cached(&when.expression)?
-                .holds(&Scope { event: &when.event, other: Some(&value) }),
-        }
+        let Some(When { expression, event }) = &self.when else { return Ok(true) };
+        let holds = Expression::cached(expression)?.holds(&Scope { event, other: Some(&value) });
+        Ok(holds.unwrap_or_else(|error| {
+            problem(&error);
+            false
+        }))
     }
 }
 
@@ -190,6 +192,10 @@ mod tests {
         serde_json::from_value(json!({"id": "a", "name": "x/y", "ts": 1, "data": data})).unwrap()
     }
 
+    fn is_met(condition: &Condition, event: &EventRecord) -> bool {
+        condition.is_met_by(event, |problem| panic!("{problem}")).unwrap()
+    }
+
     proptest! {
         #[test]
         fn an_event_that_meets_an_equality_has_its_term(user in any::<i64>(), name in ".{0,20}") {
@@ -198,7 +204,7 @@ mod tests {
             for condition in [Condition::any().on("user", user), Condition::any().on("deep.0.name", name.as_str()), Condition::any()] {
                 let (path, term) = condition.indexed();
                 prop_assert_eq!(terms(&event, &[path.to_owned()]), vec![term]);
-                prop_assert!(condition.is_met_by(&event).unwrap());
+                prop_assert!(is_met(&condition, &event));
             }
         }
     }
@@ -207,20 +213,20 @@ mod tests {
     fn every_equality_must_hold() {
         let event = event(json!({"user": 7, "plan": "pro"}));
 
-        assert!(Condition::any().on("user", 7).on("plan", "pro").is_met_by(&event).unwrap());
-        assert!(!Condition::any().on("user", 7).on("plan", "free").is_met_by(&event).unwrap());
+        assert!(is_met(&Condition::any().on("user", 7).on("plan", "pro"), &event));
+        assert!(!is_met(&Condition::any().on("user", 7).on("plan", "free"), &event));
     }
 
     #[test]
     fn numbers_are_equal_whichever_way_they_are_written() {
-        assert!(Condition::any().on("n", 7).is_met_by(&event(json!({"n": 7.0}))).unwrap());
+        assert!(is_met(&Condition::any().on("n", 7), &event(json!({"n": 7.0}))));
         assert_eq!(term("n", &json!(7)), term("n", &json!(7.0)));
-        assert!(!Condition::any().on("n", 7).is_met_by(&event(json!({"n": "7"}))).unwrap());
+        assert!(!is_met(&Condition::any().on("n", 7), &event(json!({"n": "7"}))));
     }
 
     #[test]
     fn a_missing_field_equals_nothing() {
-        assert!(!Condition::any().on("n", Value::Null).is_met_by(&event(json!({}))).unwrap());
+        assert!(!is_met(&Condition::any().on("n", Value::Null), &event(json!({}))));
         assert_eq!(terms(&event(json!({})), &["data.n".to_owned()]), [""]);
     }
 
@@ -228,7 +234,7 @@ mod tests {
     fn an_event_that_is_left_out_does_not_meet_it() {
         let condition = Condition::any().except(EventId::new("a").unwrap());
 
-        assert!(!condition.is_met_by(&event(json!({}))).unwrap());
+        assert!(!is_met(&condition, &event(json!({}))));
     }
 
     #[test]
@@ -238,6 +244,29 @@ mod tests {
             .unwrap();
 
         assert_eq!(condition, Condition::any().on("user", 7).on("ok", true));
+    }
+
+    #[cfg(feature = "cel")]
+    #[test]
+    fn an_event_that_is_typed_as_the_expression_is_not_does_not_meet_it_and_the_problem_is_told() {
+        let condition = Condition::any().when("async.data.amount > 100", json!({})).unwrap();
+        let mut problems = Vec::new();
+        let mut is_met = |amount: Value| {
+            let event = event(json!({ "amount": amount }));
+            condition.is_met_by(&event, |problem| problems.push(problem.to_string())).unwrap()
+        };
+
+        assert_eq!((is_met(json!(101)), is_met(Value::Null), is_met(json!("many"))), (true, false, false));
+        assert_eq!(problems.len(), 2, "{problems:?}");
+        assert!(problems[0].contains("async.data.amount > 100"), "{problems:?}");
+    }
+
+    #[test]
+    fn an_expression_that_cannot_be_read_is_an_error_and_not_false() {
+        let when = When { expression: "this is no expression at all (".to_owned(), event: Value::Null };
+        let condition = Condition { when: Some(when), ..Condition::any() };
+
+        assert!(condition.is_met_by(&event(json!({})), |_| {}).is_err());
     }
 
     #[test]

@@ -23,9 +23,10 @@ const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 /// Works for ever; dropped when the worker stops.
 pub(crate) async fn run(client: Client, seat: Arc<Seat>) {
+    let mut courier = client.courier(&seat.queue);
     loop {
         seat.to_tell.notified().await;
-        while let Err(error) = client.tell_ends(&seat.queue).await {
+        while let Err(error) = courier.tell_ends().await {
             cut_off!(error, queue = %seat.queue, "ends are not told yet; it is tried again");
             tokio::time::sleep(AGAIN).await;
         }

@@ -339,7 +339,7 @@ where
         let shared = Arc::new(Shared::new(id, store, steps, &given, since));
         let client = context.inner.client.clone();
         shared.load().await?;
-        let step = Step::new(Arc::clone(&shared), client);
+        let step = Step::new(Arc::clone(&shared), &given, client);
         drive(&shared, handler.call(input, step, context, state)).await
     })
 }

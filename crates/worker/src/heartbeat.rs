@@ -1,7 +1,8 @@
 //! Heartbeats, on a thread and connection of their own, so that a handler that blocks the runtime costs no lease.
 //!
-//! One script call per queue each third of a lease. When Redis does not answer, the thread tries again soon; when the
-//! lease can no longer be trusted by this process' own clock, it says so before anybody else can take the jobs.
+//! One script call per queue each third of a lease, and one for the process, which however long the lease is must not drop off
+//! the list of workers. When Redis does not answer, the thread tries again soon; when the lease can no longer be trusted by this
+//! process' own clock, it says so before anybody else can take the jobs.
 
 use std::{
     sync::{Arc, atomic::Ordering},
@@ -22,6 +23,8 @@ use crate::{
 const AGAIN: Duration = Duration::from_millis(250);
 /// How long a worker process that says nothing stays in the list.
 const SILENCE: Duration = Duration::from_secs(60);
+/// The longest between two times that it says something, and so until it hears an order.
+const ANNOUNCED_EVERY: Duration = Duration::from_secs(5);
 
 /// What the heartbeat thread is given.
 pub(crate) struct Heart {
@@ -75,23 +78,31 @@ impl Drop for Running {
 
 impl Heart {
     async fn run(mut self) {
-        // A connection that falls silent must be dropped well before a lease is over.
-        let redis = self.client.redis().separate(self.lease / 6);
+        // A connection that falls silent must be dropped well before a lease is over, or the process off the list.
+        let redis = self.client.redis().separate((self.lease / 6).min(ANNOUNCED_EVERY));
         let period = self.lease / 3;
+        let mut next_beat = Instant::now();
         loop {
             let started = Instant::now();
-            let answered = self.watching(self.beat_all(&redis)).await;
+            let mut answered = true;
+            if started >= next_beat {
+                answered = self.watching(self.beat_all(&redis)).await;
+                next_beat = if answered { started + period } else { Instant::now() + AGAIN };
+            }
             if answered && let Err(error) = self.announce(&redis).await {
                 tracing::debug!(%error, "the list of workers was not updated");
             }
-            let pause = if answered { period.saturating_sub(started.elapsed()) } else { AGAIN };
-            self.watching(async {
+            let next = if answered { next_beat.min(started + ANNOUNCED_EVERY) } else { next_beat };
+            let pause = next.saturating_duration_since(Instant::now());
+            let poked = self.watching(async {
                 tokio::select! {
-                    () = tokio::time::sleep(pause.max(Duration::from_millis(10))) => {}
-                    () = self.poke.notified() => {}
+                    () = tokio::time::sleep(pause.max(Duration::from_millis(10))) => false,
+                    () = self.poke.notified() => true,
                 }
-            })
-            .await;
+            });
+            if poked.await {
+                next_beat = Instant::now();
+            }
         }
     }
 

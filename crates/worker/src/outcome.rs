@@ -122,6 +122,15 @@ pub(crate) enum Action {
 }
 
 impl Action {
+    /// How many bytes are kept of how it ended.
+    pub(crate) fn bytes(&self) -> usize {
+        match self {
+            Self::Complete(result) => result.len(),
+            Self::Other { detail, .. } => detail.len(),
+            Self::Suspend { .. } | Self::Nothing => 0,
+        }
+    }
+
     fn other(kind: &'static str, delay: Duration, tries: Option<Tries>) -> Self {
         Self::Other { kind, delay, tries, detail: Vec::new(), failure: None }
     }

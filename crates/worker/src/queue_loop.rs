@@ -85,6 +85,8 @@ pub(crate) struct QueueLoop {
     starved: bool,
     /// Whether the reply of a call may have been lost.
     uncertain: bool,
+    /// How many records are read by one call, of jobs that are held and not known.
+    records_at_once: usize,
     pause: Pause,
     not_before: Option<Instant>,
     phase: watch::Receiver<bool>,
@@ -138,6 +140,7 @@ impl QueueLoop {
             passed_on: None,
             starved: false,
             uncertain: false,
+            records_at_once: holdings::RECORDS_AT_ONCE,
             pause: Pause::first(),
             not_before: None,
             phase: parts.give_up,

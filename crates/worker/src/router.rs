@@ -56,7 +56,8 @@ impl Router {
         Self { client, keep: KEEP_EVENTS, keep_for: KEEP_FOR, lease: LEASE, metrics: Metrics::default() }
     }
 
-    /// Sets how many routed events the history has, default 10,000, and for how long, default seven days.
+    /// Sets how many routed events the history has, default 10,000, and for how long, default seven days. Those of the last
+    /// minute are kept whatever their number, as they may be sent again.
     #[must_use]
     pub fn keep(mut self, events: u64, time: Duration) -> Self {
         self.keep = events.div_ceil(SHARDS as u64);

@@ -3,16 +3,19 @@
 //! | module | owns |
 //! |---|---|
 //! | `drive` | polling the code, writing, and deciding when to suspend |
+//! | `names` | which time an id is used, also beside what is not replayed |
 //! | `shared` | what the code's steps and `drive` both know |
 //! | `store` | where the journal is kept: Redis, under the run's lease |
 //! | `recorder` | many runs' writes in shared calls |
 
 mod drive;
+mod names;
 mod recorder;
 mod shared;
 mod store;
 
 pub(crate) use drive::drive;
+pub(crate) use names::{Naming, Numbers};
 pub(crate) use recorder::Recorder;
 pub(crate) use shared::{Open, Shared, Standing, StepDefaults};
 pub(crate) use store::{Boxed, Instead, LeasedRun, Recorded, Store, Write};

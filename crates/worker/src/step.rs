@@ -10,7 +10,7 @@ use std::{
 };
 
 use ergate_client::Client;
-use ergate_shared::{Backoff, Event, EventId, EventRecord, Job, JobId, id::own_id};
+use ergate_shared::{Backoff, Event, EventId, EventRecord, Job, JobId, QueueName, RunInput, id::own_id};
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
@@ -20,6 +20,7 @@ use crate::{
 
 mod attempt;
 mod error;
+mod given;
 mod invoke;
 mod open;
 mod race;
@@ -33,6 +34,7 @@ pub use sleep::Sleep;
 pub use wait::WaitFor;
 
 use attempt::Body;
+use given::Given;
 
 /// A run's steps. Cheap to clone.
 ///
@@ -49,6 +51,7 @@ use attempt::Body;
 #[derive(Clone)]
 pub struct Step {
     shared: Arc<Shared>,
+    given: Arc<Given>,
     client: Client,
 }
 
@@ -59,8 +62,8 @@ impl fmt::Debug for Step {
 }
 
 impl Step {
-    pub(crate) fn new(shared: Arc<Shared>, client: Client) -> Self {
-        Self { shared, client }
+    pub(crate) fn new(shared: Arc<Shared>, input: &RunInput, client: Client) -> Self {
+        Self { shared, given: Arc::new(Given::at_the_start(&input.events)), client }
     }
 
     /// The run's id.
@@ -122,6 +125,9 @@ impl Step {
 
     /// Waits for an event: say what it must be like and for how long, then await it.
     ///
+    /// One that came since the run was started will do, unless the run was given it before: the event that started it, and those
+    /// that ended its waits before, end no later one.
+    ///
     /// ```
     /// # use std::time::Duration;
     /// # use ergate_shared::Event;
@@ -142,12 +148,12 @@ impl Step {
     /// # }
     /// ```
     pub fn wait_for<E: Event>(&self, id: impl Into<String>) -> WaitFor<E> {
-        WaitFor::typed(&self.shared, self.shared.name(id.into()))
+        WaitFor::typed(&self.shared, &self.given, self.shared.name(id.into()))
     }
 
     /// Waits for an event whose type is not known here, as [`wait_for`](Self::wait_for) does.
     pub fn wait_for_named(&self, id: impl Into<String>, event: &str) -> WaitFor<EventRecord> {
-        WaitFor::named(&self.shared, self.shared.name(id.into()), event)
+        WaitFor::named(&self.shared, &self.given, self.shared.name(id.into()), event)
     }
 
     /// Goes on with the first event that comes of several waits, and says which wait it was, counted from 0. `None` once the
@@ -204,13 +210,19 @@ impl Step {
         Invoke::new(&self.shared, self.shared.name(id.into()), self.client.enqueue(job))
     }
 
-    /// Enqueues a job, once, and goes on: its id is made of the run's id and the step's name. While Redis is away or full it is
-    /// enqueued again, and that counts as no failure.
-    pub fn enqueue(&self, id: impl Into<String>, job: impl Job + Sync) -> RunStep<'static, JobId> {
-        let client = self.client.clone();
-        self.run_with(id, async move |attempt: StepAttempt| {
-            client.enqueue(job).id(own_id(attempt.key)).insist().await.map(|receipt| receipt.id)
-        })
+    /// Enqueues a job, once, and goes on: its id is made of the run's id and the step's name, so that a repetition enqueues nothing
+    /// twice, even if the job has ended and been forgotten meanwhile. While Redis is away or full it is enqueued again, and that
+    /// counts as no failure.
+    pub fn enqueue<J: Job + Sync>(&self, id: impl Into<String>, job: J) -> RunStep<'static, JobId> {
+        let (client, remembers) = (self.client.clone(), self.client.clone());
+        let mut step = self.run_with(id, async move |attempt: StepAttempt| {
+            client.enqueue(job).id(own_id(attempt.key)).once().insist().await.map(|receipt| receipt.id)
+        });
+        let enqueued = JobId::new(own_id(attempt::key(&self.shared.id, &step.id)));
+        step.remembered = QueueName::new(J::QUEUE).ok().zip(enqueued.ok()).map(|(queue, job)| {
+            Box::new(move || remembers.let_start_go(queue, job)) as attempt::Remembered<'static>
+        });
+        step
     }
 
     /// Goes on with the first of several futures that is ready, and drops the others: steps, waits, sleeps, or blocks of them.
@@ -246,7 +258,10 @@ impl Step {
         id: impl Into<String>,
         ways: impl IntoIterator<Item = Way<'a, T>>,
     ) -> Result<T, StepError> {
-        race::race(&self.shared, self.shared.name(id.into()), ways.into_iter().collect()).await
+        let ways = ways.into_iter().map(|way| self.given.apart(way)).collect();
+        let (result, given) = race::race(&self.shared, self.shared.name(id.into()), ways).await?;
+        self.given.add_all(given);
+        result
     }
 
     /// One of the futures of a [`race`](Self::race).

@@ -281,9 +281,9 @@ async fn decide(client: &Client, kept: KeptSchedule, now: u64) -> Result<Step, E
 async fn carry_out(client: &Client, kept: KeptSchedule, now: u64, heard: Instant) -> Option<Step> {
     let plan = kept.state.plan.as_ref()?;
     let carried_out = async {
-        client.carry_out(&kept, plan).await?;
+        let queue = client.carry_out(&kept, plan).await?;
         let at = now + heard.elapsed().as_millis() as u64;
-        Ok::<_, Error>((kept.state.clone().carried_out(&kept.name, &kept.spec, at)?, at))
+        Ok::<_, Error>((kept.state.clone().carried_out(&kept.name, &kept.spec, queue, at)?, at))
     };
     match carried_out.await {
         Ok((state, at)) => Some(Step { kept, state, at }),

@@ -13,6 +13,9 @@ use crate::{
     outcome::{Action, Settlement},
 };
 
+/// After how many bytes of records the script leases no more, and how many bytes of outcomes are added to a call.
+pub(crate) const MOST_BYTES: usize = 4 * 1024 * 1024;
+
 /// What a turn answered.
 #[derive(Debug)]
 pub(crate) struct Turn {
@@ -24,6 +27,13 @@ pub(crate) struct Turn {
     pub(crate) leased: Vec<Leased>,
     /// Jobs whose settlement came too late.
     pub(crate) stale: Vec<String>,
+}
+
+impl Turn {
+    /// Whether jobs may have been left because those it leased are large enough together.
+    pub(crate) fn is_full(&self) -> bool {
+        self.leased.iter().map(|job| job.record.len()).sum::<usize>() >= MOST_BYTES
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

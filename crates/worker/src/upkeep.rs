@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ergate_client::{Client, Error, Queue, reconcile};
+use ergate_client::{Client, Error, Queue, reconcile_beside_others};
 use ergate_shared::{FailureKind, FailureRecord, WorkerId, key::QueueKey, safety::Safety, script};
 
 use crate::{Metrics, cut_off::cut_off, identity::Seat};
@@ -20,6 +20,8 @@ const SWEEP_LIMIT: u64 = 500;
 const SWEEP_ON: Duration = Duration::from_millis(250);
 /// How often the numbers of a queue are checked, besides after every new connection.
 const RECONCILE_EVERY: Duration = Duration::from_secs(60);
+/// Keys are counted anew by one worker then.
+const RECOUNT_SPACING: Duration = Duration::from_secs(50);
 /// How soon, and how often, a lease that should have ended is looked at again.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 const LOOKS: u32 = 10;
@@ -112,7 +114,7 @@ impl Upkeep {
         if !Safety::Reconciler.is_on() {
             return Ok(());
         }
-        let repairs = reconcile(&self.queue).await?;
+        let repairs = reconcile_beside_others(&self.queue, RECOUNT_SPACING).await?;
         if repairs.total() > 0 {
             self.metrics.repaired(&self.seat.queue, repairs.total());
             tracing::error!(queue = %self.seat.queue, ?repairs, "states that must not exist were repaired");

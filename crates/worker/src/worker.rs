@@ -203,7 +203,10 @@ impl<S: Send + Sync + 'static> Worker<S> {
             Ok((name, _)) if self.schedules.iter().any(|(known, _)| *known == name) => {
                 self.problems.push(format!("schedule {name} is declared twice"));
             }
-            Ok(built) => self.schedules.push(built),
+            Ok((name, spec)) => match self.client.check_schedule(&name, &spec) {
+                Ok(()) => self.schedules.push((name, spec)),
+                Err(error) => self.problems.push(error.to_string()),
+            },
             Err(error) => self.problems.push(error.to_string()),
         }
         self

@@ -28,6 +28,8 @@ struct Calls {
     in_flight: AtomicUsize,
     sent: Mutex<Vec<(u64, u32)>>,
     fails: Option<u64>,
+    /// The call that the task dies in which makes it.
+    dies: Option<u64>,
 }
 
 impl Haul for Calls {
@@ -49,6 +51,9 @@ impl Haul for Calls {
         thread::yield_now();
         self.sent.lock().unwrap().extend(items.iter().map(|item| (number, **item)));
         self.in_flight.fetch_sub(1, Ordering::SeqCst);
+        if self.dies == Some(number) {
+            return tokio::die().await;
+        }
         if self.fails == Some(number) {
             return Err(Error::Server("no".to_owned()));
         }
@@ -103,29 +108,38 @@ fn one_who_goes_away_takes_nobody_along() {
     });
 }
 
+/// Whoever is in the first call, and nobody else, is told that it failed.
+fn first_fails(calls: Calls) {
+    let calls = Coalescer::new(calls);
+    let failed = Arc::new(Mutex::new(Vec::new()));
+    let senders: Vec<_> = (1..=3)
+        .map(|item| {
+            let (calls, failed) = (calls.clone(), Arc::clone(&failed));
+            thread::spawn(move || match future::block_on(calls.submit(vec![item])) {
+                Ok(outcome) => assert_eq!(outcome, [item * 10]),
+                Err(_) => failed.lock().unwrap().push((1, item)),
+            })
+        })
+        .collect();
+    for sender in senders {
+        sender.join().unwrap();
+    }
+
+    let mut failed = failed.lock().unwrap().clone();
+    failed.sort_unstable();
+    let sent = calls.haul().sent.lock().unwrap().clone();
+    let mut of_first: Vec<_> = sent.iter().copied().filter(|(number, _)| *number == 1).collect();
+    of_first.sort_unstable();
+    assert_eq!(failed, of_first);
+    assert_eq!(sent.len(), 3, "each item is sent once");
+}
+
 #[test]
 fn a_call_that_fails_fails_for_those_in_it_and_no_other() {
-    in_many_orders(|| {
-        let calls = Coalescer::new(Calls { fails: Some(1), ..Calls::default() });
-        let failed = Arc::new(Mutex::new(Vec::new()));
-        let senders: Vec<_> = (1..=3)
-            .map(|item| {
-                let (calls, failed) = (calls.clone(), Arc::clone(&failed));
-                thread::spawn(move || match future::block_on(calls.submit(vec![item])) {
-                    Ok(outcome) => assert_eq!(outcome, [item * 10]),
-                    Err(_) => failed.lock().unwrap().push((1, item)),
-                })
-            })
-            .collect();
-        for sender in senders {
-            sender.join().unwrap();
-        }
+    in_many_orders(|| first_fails(Calls { fails: Some(1), ..Calls::default() }));
+}
 
-        let mut failed = failed.lock().unwrap().clone();
-        failed.sort_unstable();
-        let sent = calls.haul().sent.lock().unwrap().clone();
-        let mut of_first: Vec<_> = sent.into_iter().filter(|(number, _)| *number == 1).collect();
-        of_first.sort_unstable();
-        assert_eq!(failed, of_first);
-    });
+#[test]
+fn a_task_that_ends_in_its_call_fails_those_in_it_and_no_other() {
+    in_many_orders(|| first_fails(Calls { dies: Some(1), ..Calls::default() }));
 }

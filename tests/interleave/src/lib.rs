@@ -62,12 +62,15 @@ mod link {
 #[derive(Debug)]
 enum Error {
     Server(String),
+    GivenUp,
 }
 
 impl std::fmt::Display for Error {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self::Server(problem) = self;
-        f.write_str(problem)
+        match self {
+            Self::Server(problem) => f.write_str(problem),
+            Self::GivenUp => f.write_str("given up"),
+        }
     }
 }
 

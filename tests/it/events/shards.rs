@@ -6,6 +6,8 @@ use super::*;
 
 const LEASE_MS: u64 = 10_000;
 const LONG_MS: u64 = 1_000_000;
+/// So old an event may go from a history that is full.
+const OLD_MS: u64 = 61_000;
 
 /// The shard of one event.
 struct Shard<'a> {
@@ -36,6 +38,12 @@ impl<'a> Shard<'a> {
         self.story.client.redis().run(&call.arg(again)).await.unwrap()
     }
 
+    /// Tends the shard at that time: how many events are left, and when there is more to do.
+    async fn trim_at(&self, now: u64) -> (u64, String) {
+        let (_, next, _) = self.tend_at(&now.to_string(), "router", LEASE_MS, "", LONG_MS).await;
+        (self.story.redis.ask(&["XLEN", &self.keys.stream]).await, next)
+    }
+
     /// A router that tends the shard and takes the event in hand.
     async fn take(&self, router: &str) {
         self.tend(router, LEASE_MS, "").await;
@@ -47,14 +55,23 @@ impl<'a> Shard<'a> {
         let _: redis::Value = self.story.redis.ask(&read).await;
     }
 
-    /// Acknowledges the event that stands at `place`, and keeps so many.
-    async fn finish(&self, place: &str, outcome: &str, keep: u64) -> String {
-        let owned_until = self.story.client.redis().now_ms() + LONG_MS;
-        let call = script::EVENT_FINISH.on_shard(&self.keys).arg("").arg("router");
-        let call = call.number(owned_until).number(keep).number(LONG_MS);
+    /// Acknowledges the event that stands at `place` when it is so old, and keeps so many.
+    async fn finish(&self, place: &str, outcome: &str, keep: u64, age_ms: u64) -> String {
+        let now = self.story.client.redis().now_ms() + age_ms;
+        let call = script::EVENT_FINISH.on_shard(&self.keys).number(now).arg("router");
+        let call = call.number(now + LONG_MS).number(keep).number(LONG_MS);
         let call = call.arg(place).arg(self.event.as_str()).arg(outcome);
         let (_, code): (u64, String) = self.story.client.redis().run(&call).await.unwrap();
         code
+    }
+
+    /// Sends the event as its sender does after a lost reply.
+    async fn send_again(&self) {
+        let record = format!(r#"{{"id":"{}","name":"{EVENT}","ts":1,"data":{{"user":7}}}}"#, self.event);
+        let call = script::EVENT_SEND.on_shard(&self.keys).arg("").number(LONG_MS);
+        let call = call.arg(self.event.as_str()).arg("").arg(EVENT).arg(record).arg("");
+        let (_, outcomes): (u64, Vec<String>) = self.story.client.redis().run(&call).await.unwrap();
+        assert_eq!(outcomes, [""]);
     }
 
     /// Where the event stands in the stream.
@@ -135,7 +152,7 @@ async fn an_acknowledgement_that_comes_late_leaves_what_was_kept_as_it_was() {
     shard.take("router").await;
     let place = shard.place().await;
 
-    let codes = [shard.finish(&place, "first", 100).await, shard.finish(&place, "late", 100).await];
+    let codes = [shard.finish(&place, "first", 100, 0).await, shard.finish(&place, "late", 100, 0).await];
 
     assert_eq!(codes, ["ok", "ok"]);
     assert_eq!(shard.started().await, BTreeMap::from([(shard.event.to_string(), "first".to_owned())]));
@@ -148,11 +165,63 @@ async fn an_acknowledgement_that_comes_when_its_event_is_gone_keeps_nothing_of_i
     shard.take("router").await;
     let place = shard.place().await;
 
-    let codes = [shard.finish(&place, "first", 0).await, shard.finish(&place, "late", 0).await];
+    let codes =
+        [shard.finish(&place, "first", 0, OLD_MS).await, shard.finish(&place, "late", 0, OLD_MS).await];
 
     assert_eq!(codes, ["ok", "ok"]);
     assert!(shard.started().await.is_empty());
     story.all_adds_up().await;
+}
+
+#[tokio::test]
+async fn an_event_sent_again_within_a_minute_is_known_however_many_were_routed_since() {
+    let story = Story::begin().await;
+    let shard = Shard::begin(&story).await;
+    shard.take("router").await;
+    let place = shard.place().await;
+    shard.finish(&place, "first", 0, 0).await;
+
+    shard.send_again().await;
+
+    assert_eq!(shard.place().await, place, "it is not to be routed again");
+    let (left, _) = shard.trim_at(story.client.redis().now_ms() + LONG_MS + OLD_MS).await;
+    assert_eq!(left, 0, "it goes by age");
+}
+
+#[tokio::test]
+async fn a_history_is_trimmed_though_redis_clock_has_gone_back() {
+    let story = Story::begin().await;
+    let shard = Shard::begin(&story).await;
+    shard.take("router").await;
+    let now = story.client.redis().now_ms() - 3_600_000;
+
+    let call = script::EVENT_FINISH.on_shard(&shard.keys).number(now).arg("router");
+    let call = call.number(now + LONG_MS).number(0).number(LONG_MS);
+    let call = call.arg(shard.place().await).arg(shard.event.as_str()).arg("first");
+    let _: (u64, String) = story.client.redis().run(&call).await.unwrap();
+
+    assert_eq!(story.redis.ask::<u64>(&["XLEN", &shard.keys.stream]).await, 0);
+}
+
+#[tokio::test]
+async fn a_history_that_is_still_too_long_is_trimmed_on_soon() {
+    let story = Story::begin().await;
+    let shard = Shard::begin(&story).await;
+    let keys: Vec<String> = (0..150).map(|n| format!("event-{n}")).collect();
+    let mut send = script::EVENT_SEND.on_shard(&shard.keys).arg("").number(LONG_MS);
+    let mut started = vec!["HSET", &shard.keys.started];
+    for key in &keys {
+        send = send.arg(key).arg("").arg(EVENT).arg("{}").arg("");
+        started.extend([key.as_str(), "{}"]);
+    }
+    let _: (u64, Vec<String>) = story.client.redis().run(&send).await.unwrap();
+    let _: u64 = story.redis.ask(&started).await;
+    let now = story.client.redis().now_ms() + LONG_MS + OLD_MS;
+
+    let (.., soon) = shard.trim_at(now).await;
+    let (left, later) = shard.trim_at(now).await;
+
+    assert_eq!((soon, left, later), ((now + 250).to_string(), 1, String::new()), "one is not routed");
 }
 
 #[tokio::test]
@@ -183,7 +252,7 @@ async fn an_own_id_is_forgotten_once_its_event_is_gone_and_its_time_over() {
     let key = own().await["user-7"].clone();
     let shard = Shard { story: &story, keys: keys.clone(), event: EventId::new(key).unwrap() };
     shard.take("router").await;
-    shard.finish(&shard.place().await, "first", 0).await;
+    shard.finish(&shard.place().await, "first", 0, OLD_MS).await;
     let kept = own().await.len();
 
     let day_later = story.client.redis().now_ms() + 25 * 3_600_000;

@@ -9,6 +9,8 @@ use crate::{
     support::{DEADLINE, Proxy},
 };
 
+mod joining;
+
 // by hand: the scripts, at a time that is set
 
 /// A run with one event, as a client writes it.

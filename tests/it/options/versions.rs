@@ -6,6 +6,8 @@ use ergate_shared::script;
 use super::*;
 use crate::support::{DEADLINE, Proxy};
 
+mod children;
+
 async fn first(_: EventRecord, step: Step, State(ledger): State<Ledger>) -> Result<u32> {
     step.run("begin", ledger.record("first began")).await?;
     step.sleep("pause", Duration::from_millis(300)).await;

@@ -39,6 +39,21 @@ async fn jobs_left_waiting_in_a_full_redis_are_still_run() {
     worker.stop().await;
 }
 
+#[tokio::test]
+async fn who_waits_for_the_end_of_a_job_hears_of_it_though_redis_is_full() {
+    let story = Story::begin().await;
+    let worker = story.worker(4);
+    let id = story.enqueue(1, Does::Wait).await;
+    story.until_started(1).await;
+    let _: String = story.redis.ask(&["CONFIG", "SET", "maxmemory", "1"]).await;
+
+    let job = story.queue().job(id.as_str()).unwrap();
+    let (ended, ()) = tokio::join!(job.ended(DEADLINE), async { story.trace.open(1) });
+
+    assert_eq!(ended.unwrap().state, JobState::Completed);
+    worker.stop().await;
+}
+
 #[derive(Debug, Serialize, Deserialize)]
 struct Signed {
     user: u64,

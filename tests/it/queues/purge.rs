@@ -1,6 +1,7 @@
 //! All jobs in one state of a queue are removed, and nothing else is.
 
-use ergate::prelude::*;
+use ergate::{Filter, prelude::*};
+use ergate_shared::key::QueueKey;
 
 use crate::{
     story::{
@@ -113,4 +114,30 @@ async fn running_jobs_are_not_purged() {
     let error = story.queue().purge(JobState::Leased, |_| {}).await.unwrap_err();
 
     assert_eq!(error.to_string(), "running jobs cannot be purged; cancel them, or drain the queue");
+}
+
+#[tokio::test]
+async fn dead_letters_with_long_journals_are_purged_a_few_at_a_time() {
+    let story = Story::begin().await;
+    let mut queue = story.by_hand();
+    queue.join("w").await;
+    let (mut told, mut purged) = ([Vec::new(), Vec::new()], [0, 0]);
+    for round in 0..2 {
+        queue.enqueue_all(&plain(&["a", "b", "c", "d", "e"])).await;
+        let leased = queue.lease("w", 5).await;
+        for job in &leased {
+            let _: i64 = story.redis.ask(&["HSET", queue.key(QueueKey::steps), &job.id, "2000"]).await;
+        }
+        queue.settle("w", &leased.iter().map(|job| job.bury()).collect::<Vec<_>>()).await;
+        let told = |so_far| told[round].push(so_far);
+
+        purged[round] = match round {
+            0 => story.queue().purge(JobState::Dead, told).await.unwrap(),
+            _ => story.queue().dead().purge(&Filter::default(), told).await.unwrap(),
+        };
+    }
+
+    assert_eq!((purged, told), ([5, 5], [vec![3, 5], vec![3, 5]]));
+    assert_eq!(story.queue().stats().await.unwrap().records, 0);
+    story.all_adds_up().await;
 }

@@ -123,3 +123,34 @@ async fn what_is_in_order_is_not_repaired() {
     assert_eq!(story.queue().counts().await.unwrap(), before);
     story.all_adds_up().await;
 }
+
+#[tokio::test]
+async fn one_worker_a_minute_counts_keys_anew() {
+    let story = Story::begin().await;
+    let mut queue = story.by_hand();
+    queue.enqueue(Entry::new("a").key("account", "acme")).await;
+    queue.join("w").await;
+    queue.lease("w", 1).await;
+    let damage = async || {
+        story.redis.ask::<i64>(&["HSET", queue.key(QueueKey::flow), "account=acme", "7 0 0 0 0"]).await
+    };
+    let spacing = Duration::from_mins(1);
+    let reconcile =
+        async || ergate_client::reconcile_beside_others(&story.queue(), spacing).await.unwrap().flow;
+
+    damage().await;
+    let first = reconcile().await;
+    damage().await;
+    let second = reconcile().await;
+    let minute_ago = (story.client.redis().now_ms() - 60_001).to_string();
+    let stamp = ["HSET", queue.key(QueueKey::meta), "recounted_at", &minute_ago];
+    let _: i64 = story.redis.ask(&stamp).await;
+    let third = reconcile().await;
+    damage().await;
+    let in_an_hour = (story.client.redis().now_ms() + 3_600_000).to_string();
+    let _: i64 = story.redis.ask(&[&stamp[..3], &[&in_an_hour]].concat()).await;
+    let clock_gone_back = reconcile().await;
+
+    assert_eq!((first, second, third, clock_gone_back), (1, 0, 1, 1));
+    story.all_adds_up().await;
+}

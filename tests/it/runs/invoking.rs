@@ -92,6 +92,27 @@ async fn what_fails_below_is_an_error_above_that_can_be_handled() {
     worker.stop().await;
 }
 
+/// Doubles under a key that another job holds.
+async fn held_off(event: SignedUp, step: Step, State(_): State<Shared>) -> Result<u64> {
+    let doubled = step.invoke_job::<u64>("double", Double { number: event.user });
+    Ok(doubled.with(|job| job.unique(Unique::until_finished("pair").ignore())).await?)
+}
+
+#[tokio::test]
+async fn a_job_that_is_not_started_as_another_stands_for_it_is_an_error() {
+    let story = Story::begin().await;
+    let holder = story.client.enqueue(Double { number: 1 }).unique(Unique::until_finished("pair"));
+    let holder = holder.delay(Duration::from_hours(1)).await.unwrap();
+    let worker = worker(&story, &Shared::default(), Function::new("held-off", held_off));
+
+    let receipt = story.client.invoke("held-off", &SignedUp { user: 7 }).await.unwrap();
+    let run = story.client.run("held-off", receipt.id.as_str()).unwrap();
+    let failed = run.result::<u64>(DEADLINE).await.unwrap_err().to_string();
+
+    assert!(failed.contains(&format!("job {} holds its unique key", holder.id)), "{failed}");
+    worker.stop().await;
+}
+
 #[tokio::test]
 async fn a_start_whose_reply_was_lost_is_not_made_twice() {
     let story = Story::begin().await;

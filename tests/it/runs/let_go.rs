@@ -15,7 +15,7 @@ impl Event for Greeted {
 }
 
 /// In how many hours each member of the sorted sets of this name is over, by its score and `plus` hours.
-async fn hours_left(story: &Story, keys: &str, plus: f64) -> Vec<f64> {
+pub(super) async fn hours_left(story: &Story, keys: &str, plus: f64) -> Vec<f64> {
     let now = story.client.redis().now_ms() as f64;
     let mut hours = Vec::new();
     for key in story.redis.ask::<Vec<String>>(&["KEYS", keys]).await {

@@ -66,6 +66,34 @@ async fn what_lost_is_waited_for_no_more_and_keeps_its_names() {
 }
 
 #[tokio::test]
+async fn the_winner_keeps_its_names_when_the_others_are_not_replayed() {
+    async fn mirrors(_: SignedUp, step: Step, State(shared): State<Shared>) -> Result<(u32, u32)> {
+        let fetch = async |mirror: u32| {
+            shared.did.clone().note(format!("fetch {mirror}")).await?;
+            Ok::<_, Failure>(mirror)
+        };
+        let slow = async {
+            let fetched = step.run("fetch", fetch(0)).await;
+            step.sleep("line up", Duration::from_hours(1)).await;
+            fetched
+        };
+        let quick = async { step.run("fetch", fetch(1)).await };
+        let first = step.race("first", [Step::way(slow), Step::way(quick)]).await?;
+        step.sleep("rest", Duration::from_millis(100)).await;
+        Ok((first, step.run("fetch", fetch(2)).await?))
+    }
+    let story = Story::begin().await;
+    let shared = Shared::default();
+    let worker = worker(&story, &shared, Function::new("mirrors", mirrors));
+
+    let run = start(&story, "mirrors").await;
+
+    assert_eq!(run.result::<(u32, u32)>(DEADLINE).await.unwrap(), (1, 2));
+    assert_eq!(shared.did.all(), ["fetch 0", "fetch 1", "fetch 2"]);
+    worker.stop().await;
+}
+
+#[tokio::test]
 async fn a_run_waits_for_the_first_of_two_kinds_of_events() {
     async fn either(_: SignedUp, step: Step) -> Result<(usize, String)> {
         let paid = step.wait_for_named("paid", "order/paid");

@@ -1,6 +1,6 @@
 //! Events that tell of the end of runs, and the functions they start.
 
-use ergate::{FunctionCancelled, FunctionFailed, FunctionFinished};
+use ergate::{Batch, FunctionCancelled, FunctionFailed, FunctionFinished};
 
 use super::*;
 
@@ -42,6 +42,54 @@ async fn a_function_hears_of_its_runs_that_failed_and_of_no_others() {
     let told = story.client.events().list(None, 100).await.unwrap();
     let failed = told.items.iter().filter(|view| view.record.name.as_str() == FunctionFailed::NAME).count();
     assert_eq!(failed, 2, "of the other one and of the watched one");
+    worker.stop().await;
+}
+
+#[tokio::test]
+async fn a_failure_with_a_message_longer_than_an_event_is_told_of_with_its_beginning() {
+    async fn rant(_: SignedUp, _: Step) -> Result<()> {
+        Err(Failure::fatal("é".repeat(300 * 1024)))
+    }
+    async fn heard(failed: FunctionFailed, step: Step, State(shared): State<Shared>) -> Result<()> {
+        let user = failed.run.event.unwrap().data["user"].clone();
+        step.run("note", shared.did.clone().note(format!("{user}: {}", failed.error.message))).await?;
+        Ok(())
+    }
+    let story = Story::begin().await;
+    let shared = Shared::default();
+    let worker = on(&story, &shared, [Function::new("rant", rant).on_failure(heard)]);
+
+    let run = start(&story, "rant").await;
+    until("it was heard of", async || shared.did.all().len() == 1).await;
+
+    assert_eq!(shared.did.all(), [format!("7: {}… [610304 bytes more]", "é".repeat(2048))]);
+    let kept = run.get().await.unwrap().failure().unwrap().message.len();
+    assert_eq!(kept, 600 * 1024, "the run itself has all of it");
+    worker.stop().await;
+}
+
+#[tokio::test]
+async fn a_failed_batch_whose_events_say_much_of_their_users_is_told_of_without_them() {
+    async fn all_fail(_: Batch<SignedUp>, _: Step) -> Result<()> {
+        Err(Failure::fatal("nobody signed up"))
+    }
+    async fn heard(failed: FunctionFailed, step: Step, State(shared): State<Shared>) -> Result<()> {
+        let events = failed.run.events.len() + usize::from(failed.run.event.is_some());
+        step.run("note", shared.did.clone().note(format!("{events}: {}", failed.error.message))).await?;
+        Ok(())
+    }
+    let story = Story::begin().await;
+    let shared = Shared::default();
+    let batched = Function::new("all-fail", all_fail).batch(2, Duration::from_secs(60)).on_failure(heard);
+    let worker = on(&story, &shared, [batched]);
+    until("both are declared", async || story.client.functions().await.unwrap().len() == 2).await;
+
+    for user in [1, 2] {
+        story.client.send(SignedUp { user }).user(json!("x".repeat(300 * 1024))).await.unwrap();
+    }
+    until("it was heard of", async || shared.did.all().len() == 1).await;
+
+    assert_eq!(shared.did.all(), ["0: nobody signed up"]);
     worker.stop().await;
 }
 

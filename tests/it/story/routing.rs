@@ -6,7 +6,10 @@ use ergate::{
     Client, Condition, EventName, EventRecord, FunctionSpec, JobId, JobState, QueueName, Router, RunInput,
     Trigger, WaitRef,
 };
-use ergate_shared::key::QueueKey;
+use ergate_shared::{
+    event::SHARDS,
+    key::{QueueKey, ShardKeys},
+};
 use redis::Cmd;
 use tokio::{sync::oneshot, task::JoinHandle};
 
@@ -87,6 +90,25 @@ impl Story {
         let name = function.parse().unwrap();
         let trigger = Trigger::Event { event: event.parse().unwrap(), r#if: condition.map(str::to_owned) };
         self.client.declare(&[FunctionSpec::new(name).trigger(trigger)]).await.unwrap();
+    }
+
+    /// Makes events that no router has seen yet look as if they had come so long ago.
+    pub(crate) async fn make_events_older(&self, by: Duration) {
+        for shard in 0..SHARDS {
+            let stream = ShardKeys::new(self.client.namespace(), shard).stream;
+            let mut read = redis::cmd("XRANGE");
+            read.arg(&stream).arg("-").arg("+");
+            let entries: Vec<(String, Vec<String>)> =
+                self.client.redis().command("XRANGE", &read).await.unwrap();
+            let mut older = redis::pipe();
+            older.del(&stream).ignore();
+            for (place, fields) in entries {
+                let (came, rest) = place.split_once('-').unwrap();
+                let came = came.parse::<u64>().unwrap() - by.as_millis() as u64;
+                older.cmd("XADD").arg(&stream).arg(format!("{came}-{rest}")).arg(fields).ignore();
+            }
+            self.client.redis().pipeline::<()>("older events", &older).await.unwrap();
+        }
     }
 
     /// The runs of a function that are ready, oldest first: id and input.

@@ -206,3 +206,29 @@ async fn a_run_that_was_cancelled_while_it_slept_is_no_divergence() {
 
     check(Function::new("old", old), cancelled).await.unwrap();
 }
+
+#[tokio::test]
+async fn a_race_of_a_release_that_did_not_number_uses_is_replayed_as_it_went_there() {
+    async fn racing(_: SignedUp, step: Step, State(_): State<Mails>) -> Result<u32> {
+        let fetch = async |mirror: u32| Ok::<_, Failure>(mirror);
+        let quick = async { step.run("fetch", fetch(0)).await };
+        let slow = async {
+            step.run("fetch", fetch(1)).await?;
+            step.sleep("line up", Duration::from_hours(1)).await;
+            step.run("fetch", fetch(2)).await
+        };
+        let first = step.race("first", [Step::way(quick), Step::way(slow)]).await?;
+        step.sleep("rest", Duration::from_hours(1)).await;
+        Ok(first + step.run("fetch", fetch(3)).await?)
+    }
+    let run = TestRun::of(Function::new("racing", racing), Mails::default()).event(ada()).finish().await;
+    assert_eq!(run.result::<u32>(), 3);
+    let mut recorded: serde_json::Value = serde_json::from_str(&run.recorded().to_json()).unwrap();
+    let race = recorded["journal"].as_array_mut().unwrap().iter_mut().find(|entry| entry["step"] == "first");
+    let won = race.unwrap()["op"]["done"]["result"].as_object_mut().unwrap();
+    assert!(won.remove("won").is_some() && won.remove("lost").is_some(), "{won:?}");
+
+    check(Function::new("racing", racing), RecordedRun::from_json(&recorded.to_string()).unwrap())
+        .await
+        .unwrap();
+}

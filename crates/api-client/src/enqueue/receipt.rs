@@ -10,11 +10,12 @@ use crate::{Client, Error, JobHandle, Reached, batch::Taken};
 /// What an enqueue says once it is kept.
 #[derive(Debug, Clone)]
 pub struct Receipt {
-    /// The job's id; that of the holder if the new one was dropped.
+    /// The job's id; that of the holder if the new one was dropped, and of the run it joined if an option of its function put it
+    /// into another (`batch`, `debounce`).
     pub id: JobId,
     /// The queue it is in.
     pub queue: QueueName,
-    /// Whether a job with this id or unique key was there already, so that nothing new was enqueued.
+    /// Whether a job with this id or unique key was there already, or a run that it joined, so that nothing new was enqueued.
     pub duplicate: bool,
     /// Whether it is a run that an option of its function dropped: a rate limit, idempotency, or a singleton that is there.
     pub dropped: bool,
@@ -47,11 +48,11 @@ pub(crate) fn receipt(
         (Taken::Dropped, _) => Ok(Receipt { dropped: true, ..kept(id, false) }),
         (Taken::Exists, _) => Ok(kept(id, true)),
         (Taken::Late, _) => Err(Error::Late),
-        (Taken::Held(holder), Some((_, OnConflict::Ignore | OnConflict::PutOff))) => {
+        // Without a key it is a run that waits for other events: it has this one now.
+        (Taken::Held(holder), None | Some((_, OnConflict::Ignore | OnConflict::PutOff))) => {
             Ok(kept(JobId::new(holder)?, true))
         }
-        (Taken::Held(holder), unique) => {
-            let key = unique.map(|(key, _)| key).unwrap_or_default();
+        (Taken::Held(holder), Some((key, _))) => {
             Err(Error::Duplicate { queue: queue.clone(), key, holder: JobId::new(holder)? })
         }
     }
@@ -72,6 +73,7 @@ pub(crate) fn unshare(error: Arc<Error>) -> Error {
                 after: *after,
                 source: source.clone(),
             },
+            Error::GivenUp => Error::GivenUp,
             other => Error::Server(other.to_string()),
         },
     }

@@ -10,9 +10,9 @@ use super::{
 };
 use crate::{
     Durability, Error,
-    batch::{Draft, Special, Taken},
+    batch::{Draft, Made, Special, Taken},
     insist::insist_after,
-    start::StartOptions,
+    start::{StartOptions, newest},
 };
 
 /// A job that has passed every check.
@@ -27,14 +27,8 @@ impl Enqueue {
     /// For the engine: tries until Redis has taken it, however long it is away or full.
     #[doc(hidden)]
     pub async fn insist(self) -> Result<Receipt, Error> {
-        let spec = loop {
-            match self.declared_function().await {
-                Ok(spec) => break spec,
-                Err(error) => insist_after(error).await?,
-            }
-        };
-        let mut prepared = match &spec {
-            Some(spec) => self.by_options_of(spec)?,
+        let mut prepared = match self.insist_on_declared(newest).await? {
+            Some(spec) => self.by_options_of(&spec)?,
             None => self,
         };
         while let Err(error) = prepared.keep_waits().await {
@@ -49,7 +43,7 @@ impl Enqueue {
                 Err(error) => insist_after(error).await?,
             }
         };
-        let taken = taken.into_iter().next().unwrap_or(Taken::New);
+        let taken = taken.into_iter().next().map_or(Taken::New, |(taken, _)| taken);
         let receipt = receipt(&queue, draft.id, taken, unique)?;
         if receipt.dropped { Err(Error::Dropped { queue }) } else { Ok(receipt) }
     }
@@ -112,7 +106,7 @@ impl Enqueue {
         let special = (!plain).then(|| Special {
             when,
             own_id,
-            routed_until: self.routed_until,
+            routed_until: self.routed_until.or(self.once.then_some(u64::MAX)),
             window_ms: self
                 .unique
                 .as_ref()
@@ -144,13 +138,14 @@ impl Enqueue {
         let client = self.client.clone();
         let Ready { queue, draft, durability, unique } = self.prepared().await?.draft()?;
         let id = draft.id.clone();
-        let taken = client.batcher(&queue).submit(vec![draft]).await.map_err(unshare)?;
-        let taken = taken.into_iter().next().unwrap_or(Taken::New);
+        let batcher = client.batcher(&queue);
+        let taken = batcher.submit(vec![draft]).await.map_err(unshare)?;
+        let (taken, call) = taken.into_iter().next().unwrap_or((Taken::New, Made::default()));
         let mut receipt = receipt(&queue, id, taken, unique)?;
         if receipt.dropped {
             return Err(Error::Dropped { queue });
         }
-        receipt.durability = durability.reach(&client, &receipt.queue).await;
+        receipt.durability = durability.reach(batcher.haul(), call).await;
         Ok(receipt)
     }
 }

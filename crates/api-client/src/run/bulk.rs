@@ -4,9 +4,9 @@ use ergate_shared::{FunctionName, JobId, id::own_id, run::RunState};
 use futures_util::{StreamExt as _, stream};
 
 use super::{RunFilter, RunHandle, Runs};
-use crate::{Cancelled, Error, Redriven, redrive::Redrive};
+use crate::{Cancelled, Error, Redriven, at_once::AtOnce, redrive::Redrive};
 
-/// Runs looked at by one call.
+/// The most runs looked at by one call.
 const PAGE: usize = 500;
 /// Cancellations on their way at once: they share the connection.
 const UNDER_WAY: usize = 64;
@@ -132,9 +132,9 @@ impl Runs {
     /// Their ids by function, in the order of a list.
     async fn matching(&self) -> Result<Vec<(FunctionName, Vec<JobId>)>, Error> {
         let mut matching: Vec<(FunctionName, Vec<JobId>)> = Vec::new();
-        let mut cursor: Option<String> = None;
+        let (mut cursor, mut at_once): (Option<String>, _) = (None, AtOnce::new(PAGE));
         loop {
-            let page = self.page(cursor.as_deref(), PAGE).await?;
+            let page = at_once.until_in_time(async |count| self.page(cursor.as_deref(), count).await).await?;
             for run in page.items {
                 match matching.last_mut() {
                     Some((function, ids)) if *function == run.function => ids.push(run.id),

@@ -5,7 +5,11 @@
 
 use std::time::Duration;
 
-use ergate_shared::{JobState, ScheduleName, schedule::Plan, script};
+use ergate_shared::{
+    JobState, QueueName, ScheduleName,
+    schedule::{Plan, Started},
+    script,
+};
 
 use super::KeptSchedule;
 use crate::{Client, Error, JobHandle};
@@ -38,6 +42,8 @@ pub struct Tick {
 
 /// Jobs of a plan that one call starts, so that it is not too large.
 const STARTS_AT_ONCE: usize = 100;
+/// How long after it was written down that a job is started out of turn it may still come.
+const STARTED_WITHIN: Duration = Duration::from_secs(60);
 
 impl Client {
     /// Takes what is due, and says that declared schedules are still wanted.
@@ -70,15 +76,36 @@ impl Client {
     /// # Errors
     /// Errors of the connection.
     pub async fn schedule_is_busy(&self, kept: &KeptSchedule) -> Result<bool, Error> {
-        for job in self.started_by(kept)? {
-            match job.status().await {
-                Ok(JobState::Scheduled | JobState::Ready | JobState::Leased) => return Ok(true),
-                Ok(JobState::Completed | JobState::Cancelled | JobState::Dead) => {}
-                Err(error) if error.is_not_found() => {}
-                Err(error) => return Err(error),
+        for started in kept.state.started() {
+            if self.has_ended(started).await? == Some(false) {
+                return Ok(true);
             }
         }
         Ok(false)
+    }
+
+    /// Of what somebody had a schedule start out of turn, what has not ended yet, oldest first.
+    pub(super) async fn running_by_hand(&self, kept: &KeptSchedule, now: u64) -> Result<Vec<Started>, Error> {
+        let mut running = Vec::new();
+        for started in kept.state.started_by_hand() {
+            let may_come = now < started.at.saturating_add(STARTED_WITHIN.as_millis() as u64);
+            match self.has_ended(started).await? {
+                Some(true) => {}
+                None if !may_come => {}
+                Some(false) | None => running.push(started.clone()),
+            }
+        }
+        Ok(running)
+    }
+
+    /// Whether it has ended; `None` if it is not there: it is gone, or not there yet.
+    async fn has_ended(&self, started: &Started) -> Result<Option<bool>, Error> {
+        match self.job(started.queue.as_str(), started.job.as_str())?.status().await {
+            Ok(JobState::Scheduled | JobState::Ready | JobState::Leased) => Ok(Some(false)),
+            Ok(JobState::Completed | JobState::Cancelled | JobState::Dead) => Ok(Some(true)),
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// Waits until all that a schedule started has ended, or `within` is over.
@@ -102,11 +129,12 @@ impl Client {
         self.redis().command("ZADD", &hasten).await
     }
 
-    /// Carries a plan out: asks jobs to end, and starts others. Doing it again changes nothing.
+    /// Carries a plan out: asks jobs to end, and starts others. Doing it again changes nothing. Returns the queue they were
+    /// put into: that of the version of a function that new runs get.
     ///
     /// # Errors
     /// Errors of the connection; what an enqueue refuses.
-    pub async fn carry_out(&self, kept: &KeptSchedule, plan: &Plan) -> Result<(), Error> {
+    pub async fn carry_out(&self, kept: &KeptSchedule, plan: &Plan) -> Result<QueueName, Error> {
         if plan.cancel {
             for job in self.started_by(kept)? {
                 let reason = format!("schedule {} starts anew", kept.name);
@@ -116,10 +144,10 @@ impl Client {
                 }
             }
         }
-        let producer = kept.state.producer();
+        let (producer, mut queue) = (kept.state.producer(), kept.spec.target.queue());
         for starts in plan.starts.chunks(STARTS_AT_ONCE) {
             let Some(last) = starts.last() else { continue };
-            let (mut drafts, mut queue) = (Vec::with_capacity(starts.len()), kept.spec.target.queue());
+            let mut drafts = Vec::with_capacity(starts.len());
             for start in starts {
                 let starting = self.enqueue_starting(start.starting(&kept.name, &kept.spec)?);
                 let ready = starting.prepared().await?.draft()?;
@@ -128,19 +156,42 @@ impl Client {
             }
             self.batcher(&queue).submit_numbered(&drafts, &producer, last.number).await?;
         }
-        Ok(())
+        Ok(queue)
     }
 
     /// Carries out what others may have left half done; true if there was a plan, after which it must be read again.
+    ///
+    /// A plan that can never be carried out is given up: else the schedule could not be paused, or set to what can be.
     pub(super) async fn finish_plan(&self, kept: &KeptSchedule, now: u64) -> Result<bool, Error> {
         let Some(plan) = &kept.state.plan else { return Ok(false) };
-        self.carry_out(kept, plan).await?;
-        let state = kept.state.clone().carried_out(&kept.name, &kept.spec, now)?;
+        let carried_out = async {
+            let queue = self.carry_out(kept, plan).await?;
+            Ok::<_, Error>(kept.state.clone().carried_out(&kept.name, &kept.spec, queue, now)?)
+        };
+        let state = match carried_out.await {
+            Ok(state) => state,
+            Err(error) if can_never_start(&error) => {
+                let times = plan.starts.len();
+                tracing::error!(%error, schedule = %kept.name, times, "schedule cannot start its job; these times are given up");
+                kept.state.clone().given_up()
+            }
+            Err(error) => return Err(error),
+        };
         self.step_schedules(&[(kept, &state)], now).await?;
         Ok(true)
     }
 
     fn started_by(&self, kept: &KeptSchedule) -> Result<Vec<JobHandle>, Error> {
         kept.state.started().map(|started| self.job(started.queue.as_str(), started.job.as_str())).collect()
+    }
+}
+
+/// Whether what was to be started is refused for what it is, and will be however often it is tried.
+fn can_never_start(error: &Error) -> bool {
+    match error {
+        Error::TooLarge { .. } | Error::Payload { .. } | Error::Option(_) => true,
+        // A reply nobody knows says nothing of what was sent.
+        Error::Contract(error) => !matches!(error, ergate_shared::Error::Reply { .. }),
+        _ => false,
     }
 }

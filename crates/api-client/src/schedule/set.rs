@@ -4,7 +4,7 @@ use std::{future::IntoFuture, pin::Pin, time::Duration};
 
 use ergate_shared::{
     Job, JobName, JobOptions, Priority, QueueName, Schedule, ScheduleName,
-    schedule::{CatchUp, Origin, Overlap, ScheduleSpec, ScheduleState},
+    schedule::{CatchUp, Origin, Overlap, ScheduleSpec, ScheduleState, Target},
     script,
 };
 use jiff::Timestamp;
@@ -105,7 +105,7 @@ impl SetSchedule {
 
     async fn send(self) -> Result<ScheduleView, Error> {
         let (name, spec) = self.schedule.build(Origin::Hand)?;
-        self.client.check_size(&name, &spec)?;
+        self.client.check_schedule(&name, &spec)?;
         self.client.set_schedule(&name, &spec).await?;
         self.client.schedule(name.as_str())?.show().await
     }
@@ -161,12 +161,19 @@ impl Client {
         }
     }
 
-    fn check_size(&self, name: &ScheduleName, spec: &ScheduleSpec) -> Result<(), Error> {
-        let (size, limit) = (spec.write().len(), self.payload_limit());
-        if size > limit {
-            return Err(Error::TooLarge { name: format!("of schedule {name}"), size, limit });
+    /// Checks what [`Schedule::build`] cannot know: that this client would enqueue the payload.
+    ///
+    /// # Errors
+    /// [`Error::TooLarge`] with the schedule's name.
+    pub fn check_schedule(&self, name: &ScheduleName, spec: &ScheduleSpec) -> Result<(), Error> {
+        let limit = self.payload_limit();
+        match &spec.target {
+            Target::Job(job) if job.payload.get().len() > limit => {
+                let size = job.payload.get().len();
+                Err(Error::TooLarge { name: format!("of schedule {name}"), size, limit })
+            }
+            Target::Job(_) | Target::Function(_) => Ok(()),
         }
-        Ok(())
     }
 }
 

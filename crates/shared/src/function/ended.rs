@@ -14,9 +14,9 @@ pub struct EndedRun {
     /// Its id.
     #[serde(rename = "run_id")]
     pub id: JobId,
-    /// What started it, `None` if that is too large to be sent on.
+    /// What started it; `None` if that is too large to be sent on, over 252 KiB of JSON.
     pub event: Option<EventRecord>,
-    /// All events that started it, for a batch.
+    /// All events that started it, for a batch; none if they are too large together with `event`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub events: Vec<EventRecord>,
 }
@@ -34,7 +34,7 @@ pub struct FunctionFailed {
     /// Which run.
     #[serde(flatten)]
     pub run: EndedRun,
-    /// What went wrong.
+    /// What went wrong: of its message the first 4 KiB, of those below 16, each up to 1 KiB. The run has all of it.
     pub error: FailureRecord,
 }
 
@@ -44,7 +44,7 @@ pub struct FunctionCancelled {
     /// Which run.
     #[serde(flatten)]
     pub run: EndedRun,
-    /// Why.
+    /// Why, cut as that of [`FunctionFailed`] is.
     pub error: FailureRecord,
 }
 
@@ -56,10 +56,10 @@ pub struct FunctionFinished {
     /// Which run.
     #[serde(flatten)]
     pub run: EndedRun,
-    /// What it returned; `null` if it did not, or if that is too large to be sent on.
+    /// What it returned; `null` if it did not, or if that is too large to be sent on, over 252 KiB of JSON.
     #[serde(default)]
     pub result: Value,
-    /// What went wrong, or why it was cancelled; `None` if it completed.
+    /// What went wrong, or why it was cancelled, cut as that of [`FunctionFailed`] is; `None` if it completed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<FailureRecord>,
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::value::RawValue;
 
 use super::{CatchUp, Cron, Every, JobTarget, Origin, Overlap, Recurrence, ScheduleSpec, Target, Zone};
-use crate::{Error, FunctionName, Job, JobName, JobOptions, Priority, QueueName, ScheduleName};
+use crate::{Error, FunctionName, Job, JobName, JobOptions, Priority, QueueName, ScheduleName, duration};
 
 /// A schedule about to be declared: when, what, and what becomes of times that were missed or overlap.
 ///
@@ -147,7 +147,7 @@ impl Schedule {
         self
     }
 
-    /// Dead-letters a job of it that has not started by then; default never.
+    /// Dead-letters a job of it that has not started by then; default never. At most ten years.
     pub fn expires_in(mut self, time: Duration) -> Self {
         self.expires_in = Some(time);
         self
@@ -166,7 +166,7 @@ impl Schedule {
     }
 
     /// Puts each start off by up to this long, by a chance that is always the same for a time; default none, at most a
-    /// day.
+    /// day. It is never put off as far as the next time, so that no time is lost to a large jitter.
     pub fn jitter(mut self, jitter: Duration) -> Self {
         self.jitter = jitter;
         self
@@ -196,6 +196,13 @@ impl Schedule {
         let missing = self.wrong("starts nothing: give it a job or a function");
         let no_job = self.wrong("starts a function, whose queue, priority and options are its own");
         let no_zone = self.wrong("is every so often, which knows no zone");
+        let expires_in = match self.expires_in {
+            Some(time) if time > duration::LONGEST => {
+                let shown = duration::show(time);
+                return Err(self.wrong(&format!("has an expiry of {shown}, the most is ten years")));
+            }
+            expires_in => expires_in.map(|time| time.as_millis() as u64),
+        };
         let recurrence = match (self.when?, self.zone.transpose()?) {
             (When::Cron(cron, own), zone) => {
                 Recurrence::Cron { cron, zone: zone.or(own).unwrap_or_default() }
@@ -215,11 +222,11 @@ impl Schedule {
                 if let Some(options) = self.options {
                     job.options = options;
                 }
-                job.expires_in_ms = self.expires_in.map(|time| time.as_millis() as u64);
+                job.expires_in_ms = expires_in;
             }
             Target::Function(_) => {
                 let says = self.queue.is_some() || self.priority.is_some() || self.options.is_some();
-                if says || self.expires_in.is_some() {
+                if says || expires_in.is_some() {
                     return Err(no_job);
                 }
             }
@@ -266,6 +273,23 @@ mod tests {
                 .contains("no zone")
         );
         assert!(refused(Schedule::every("e", Duration::ZERO).function("f")).contains("100ms"));
+    }
+
+    #[test]
+    fn an_expiry_is_refused_where_that_of_an_enqueue_is() {
+        let expires_in = |time| {
+            let (queue, name) = (QueueName::new("mail").unwrap(), JobName::new("report").unwrap());
+            Schedule::cron("nightly", "0 3 * * *").raw_job(queue, name, "{}").expires_in(time)
+        };
+
+        let (_, spec) = expires_in(duration::LONGEST).build(Origin::Code).unwrap();
+        let Target::Job(job) = spec.target else { panic!("it is a job") };
+        assert_eq!(job.expires_in_ms.map(u128::from), Some(duration::LONGEST.as_millis()));
+        for time in [duration::LONGEST + Duration::from_millis(1), Duration::MAX] {
+            let error = refused(expires_in(time));
+            assert!(error.starts_with("schedule nightly has an expiry of "), "{error}");
+            assert!(error.ends_with(", the most is ten years"), "{error}");
+        }
     }
 
     #[test]

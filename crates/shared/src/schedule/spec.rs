@@ -66,12 +66,17 @@ impl ScheduleSpec {
         serde_json::to_string(self).expect("names, numbers and JSON always serialise")
     }
 
-    /// When what is for `nominal` is to be started: then, or later by chance, but always by the same chance.
+    /// When what is for `nominal` is to be started: then, or later by chance, but always by the same chance. It is before
+    /// the next time, so that however large the jitter is, no two times are due at once and one of them is missed.
     pub fn due(&self, name: &ScheduleName, nominal: Timestamp) -> Timestamp {
         if self.jitter_ms == 0 {
             return nominal;
         }
-        let put_off = chance(name.as_str(), nominal) % (self.jitter_ms + 1);
+        let until_next = self.recurrence.next(nominal).map_or(u64::MAX, |next| {
+            u64::try_from(next.as_millisecond() - nominal.as_millisecond()).unwrap_or(0)
+        });
+        let most = self.jitter_ms.min(until_next.saturating_sub(1));
+        let put_off = chance(name.as_str(), nominal) % most.saturating_add(1);
         nominal.checked_add(Duration::from_millis(put_off)).unwrap_or(nominal)
     }
 
@@ -127,6 +132,32 @@ mod tests {
         let mean = put_off.iter().sum::<i64>() / 1000;
         assert!((4_500..5_500).contains(&mean), "{mean}");
         assert_eq!(spec.due(&name, times[0]), spec.due(&name, times[0]));
+    }
+
+    #[test]
+    fn however_large_the_jitter_a_time_is_due_before_the_next_one() {
+        let (name, spec) = Schedule::cron("nightly", "0,1,20 3 * * *")
+            .function("cleanup")
+            .jitter(Duration::from_hours(1))
+            .build(Origin::Hand)
+            .unwrap();
+        let times: Vec<_> = spec.recurrence.preview(Timestamp::UNIX_EPOCH, 900);
+
+        for pair in times.windows(2) {
+            let due = spec.due(&name, pair[0]);
+            assert!((pair[0]..pair[1]).contains(&due), "{} is due at {due}", pair[0]);
+        }
+        let most = times.iter().map(|time| spec.due(&name, *time).as_millisecond() - time.as_millisecond());
+        assert!(most.max().unwrap() > 55 * 60_000, "those before a long gap are put off by all of it");
+    }
+
+    #[test]
+    fn any_jitter_that_others_wrote_is_borne() {
+        let (name, spec) = Schedule::cron("n", "@daily").function("f").build(Origin::Hand).unwrap();
+        let spec = ScheduleSpec { jitter_ms: u64::MAX, ..spec };
+
+        assert!(spec.due(&name, Timestamp::UNIX_EPOCH) < Timestamp::UNIX_EPOCH + Duration::from_hours(24));
+        assert_eq!(spec.due(&name, Timestamp::MAX), Timestamp::MAX);
     }
 
     #[test]

@@ -21,6 +21,9 @@ const CARRIED_OUT_WITHIN: Duration = Duration::from_secs(2);
 /// How soon one looks again whether a job has ended that a held time waits for, if no message about its end comes.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
 
+/// How many jobs that were started out of turn are kept track of; of more the earliest ones no longer count.
+const MOST_BY_HAND: usize = 16;
+
 /// How far a schedule is. Only ever replaced as a whole, by somebody who read it before.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -47,6 +50,9 @@ pub struct ScheduleState {
     /// What somebody last had it start out of turn.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub by_hand: Option<Started>,
+    /// What somebody had it start out of turn before that and had not ended by then, oldest first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub by_hand_before: Vec<Started>,
     /// How many jobs it has been decided to start, in all.
     pub starts: u64,
     /// What became of its times.
@@ -169,7 +175,20 @@ impl ScheduleState {
 
     /// What it started that may not have ended yet.
     pub fn started(&self) -> impl Iterator<Item = &Started> {
-        self.last.iter().chain(&self.by_hand)
+        self.last.iter().chain(self.started_by_hand())
+    }
+
+    /// Of that, what somebody had it start out of turn, oldest first.
+    pub fn started_by_hand(&self) -> impl Iterator<Item = &Started> {
+        self.by_hand_before.iter().chain(&self.by_hand)
+    }
+
+    /// The state once somebody has it start something out of turn while `running`, oldest first, of what was started so
+    /// before has not ended.
+    #[must_use]
+    pub fn out_of_turn(self, started: Started, mut running: Vec<Started>) -> Self {
+        let by_hand_before = running.split_off(running.len().saturating_sub(MOST_BY_HAND - 1));
+        Self { by_hand: Some(started), by_hand_before, ..self }
     }
 
     /// What is to be done at `now`, given whether something it started is still `busy`; `None` if nothing is.
@@ -224,17 +243,23 @@ impl ScheduleState {
         Self { plan: Some(plan), starts, ..self }
     }
 
-    /// The state once its plan is carried out.
+    /// The state once its plan is carried out; `queue` is where its jobs were put, which for a function is up to its version.
     ///
     /// # Errors
     /// As [`Target::id`](super::Target::id).
-    pub fn carried_out(mut self, name: &ScheduleName, spec: &ScheduleSpec, now: u64) -> Result<Self, Error> {
+    pub fn carried_out(
+        mut self,
+        name: &ScheduleName,
+        spec: &ScheduleSpec,
+        queue: QueueName,
+        now: u64,
+    ) -> Result<Self, Error> {
         let Some(plan) = self.plan.take() else { return Ok(self) };
         if let Some(start) = plan.starts.last() {
             self.last = Some(Started {
                 nominal: start.nominal,
                 at: now,
-                queue: spec.target.queue(),
+                queue,
                 job: spec.target.id(name, at(start.nominal))?,
             });
         }
@@ -242,6 +267,15 @@ impl ScheduleState {
         self.counts.missed += plan.missed;
         self.counts.skipped += plan.skipped;
         Ok(Self { held: plan.held, awaited: plan.awaited, ..self })
+    }
+
+    /// The state once its plan is given up, as what it is to start cannot be started: those times are missed.
+    #[must_use]
+    pub fn given_up(mut self) -> Self {
+        let Some(plan) = self.plan.take() else { return self };
+        self.counts.missed += plan.missed + plan.starts.len() as u64;
+        self.counts.skipped += plan.skipped;
+        Self { held: plan.held, awaited: plan.awaited, ..self }
     }
 
     /// The calls of which the queue tells repeated ones by their number: by whom they are.

@@ -4,12 +4,16 @@ use std::{sync::Arc, time::Duration};
 
 use ergate_client::cancelled_by;
 use ergate_shared::{
-    EventRecord, duration,
+    duration,
     function::{Cancel, FunctionOptions},
 };
 
 use super::{RunCode, given};
-use crate::{Context, Failure, Result, cut_off::cut_off, failure::Course};
+use crate::{Context, Failure, Result, cut_off::cut_off, failure::Course, run::Store};
+
+mod started_again;
+
+use started_again::StartedAgain;
 
 /// The wait before a call that failed is made again.
 const AGAIN: Duration = Duration::from_millis(200);
@@ -45,13 +49,13 @@ pub(super) fn cancelled_by_events(options: FunctionOptions, code: RunCode) -> Ru
     Arc::new(move |context, store| {
         let (code, options) = (Arc::clone(&code), Arc::clone(&options));
         Box::pin(async move {
-            // A run that goes on has its waits.
-            if context.inner.steps == 0 {
-                let cancels = cancels(&options, &context)?;
-                if let Some(event) = watch(&options, &context, &cancels).await? {
-                    return Err(Failure::cancel(cancelled_by(&event)));
-                }
-            }
+            let store: Box<dyn Store> = if context.inner.steps == 0 {
+                watch(&options, &context, began_at(&options, &context)).await?;
+                store
+            } else {
+                // A run that goes on has its waits, but for one that its journal says was started again.
+                Box::new(StartedAgain::new(store, &context, &options))
+            };
             let ended = code(context.clone(), store).await;
             // A run that failed may be made to go on.
             if matches!(ended, Ok(_) | Err(Failure { course: Course::Cancel, .. })) {
@@ -73,21 +77,24 @@ fn cancels(options: &FunctionOptions, context: &Context) -> Result<Vec<Cancel>> 
     }
 }
 
-/// Goes on until Redis answers: once the lease is lost, the attempt is dropped with this.
-async fn watch(
-    options: &FunctionOptions,
-    context: &Context,
-    cancels: &[Cancel],
-) -> Result<Option<EventRecord>> {
-    let inner = &context.inner;
-    let since = match &options.debounce {
+/// Since when events cancel a run, in ms since the epoch.
+fn began_at(options: &FunctionOptions, context: &Context) -> u64 {
+    let record = &context.inner.record;
+    match &options.debounce {
         // It counts from the last event, which is the one the run has.
-        Some(debounce) => inner.record.due_at.saturating_sub(debounce.period_ms),
-        None => inner.record.enqueued_at,
-    };
+        Some(debounce) => record.due_at.saturating_sub(debounce.period_ms),
+        None => record.enqueued_at,
+    }
+}
+
+/// Keeps the waits, or fails as the run is cancelled by an event that came since then. Goes on until Redis answers: once the lease
+/// is lost, the attempt is dropped with this.
+async fn watch(options: &FunctionOptions, context: &Context, since: u64) -> Result<()> {
+    let (inner, cancels) = (&context.inner, cancels(options, context)?);
     loop {
-        match inner.client.let_events_cancel(&inner.queue, &inner.id, cancels, since).await {
-            Ok(found) => return Ok(found),
+        match inner.client.let_events_cancel(&inner.queue, &inner.id, &cancels, since).await {
+            Ok(None) => return Ok(()),
+            Ok(Some(event)) => return Err(Failure::cancel(cancelled_by(&event))),
             Err(error) if error.is_temporary() => {
                 cut_off!(error, run.id = %inner.id, "a run's waits could not be kept; it is tried again");
                 tokio::time::sleep(AGAIN).await;

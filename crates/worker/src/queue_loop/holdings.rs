@@ -5,7 +5,13 @@ use std::{collections::HashMap, sync::Arc};
 use ergate_shared::{JobId, WorkerId, safety::Safety};
 
 use super::QueueLoop;
-use crate::{context::Reason, turn};
+use crate::{
+    context::Reason,
+    turn::{self, Leased},
+};
+
+/// The most records read by one call.
+pub(super) const RECORDS_AT_ONCE: usize = 50;
 
 impl QueueLoop {
     /// How many jobs Redis should say `worker` holds.
@@ -17,6 +23,9 @@ impl QueueLoop {
     }
 
     /// Compares what Redis says this worker holds with what it knows; false if Redis could not be asked.
+    ///
+    /// Records are read some at a time, and what has come is started before the next are asked for; half as many after each call that
+    /// failed, so that they come in the end however large they are and slow the link is.
     pub(super) async fn check_holdings(&mut self) -> bool {
         let Some(worker) = self.seat.worker() else { return true };
         if !Safety::CountCheck.is_on() {
@@ -34,24 +43,32 @@ impl QueueLoop {
         };
         let unknown: Vec<JobId> =
             held.iter().filter(|(id, token)| !self.knows(id, token)).map(|(id, _)| id.clone()).collect();
-        let records = if unknown.is_empty() {
-            Vec::new()
-        } else {
-            match self.answer(turn::records(&redis, &seat, &unknown)).await {
-                Ok(records) => records,
+        self.stop_lost(&worker, &held);
+        let mut left = unknown.as_slice();
+        // Given up meanwhile: nothing of it is held any more.
+        while !left.is_empty() && self.seat.worker().as_ref() == Some(&worker) {
+            let (next, rest) = left.split_at(self.records_at_once.min(left.len()));
+            match self.answer(turn::records(&redis, &seat, next)).await {
+                Ok(records) if self.seat.worker().as_ref() == Some(&worker) => {
+                    self.start_found(&records, &held);
+                }
+                Ok(_) => {}
                 Err(error) => {
+                    self.records_at_once = (self.records_at_once / 2).max(1);
                     self.failed(&error);
                     return false;
                 }
             }
-        };
-        if self.seat.worker().as_ref() != Some(&worker) {
-            // Given up meanwhile: nothing of it is held any more.
-            self.uncertain = false;
-            return true;
+            left = rest;
         }
+        self.records_at_once = RECORDS_AT_ONCE;
         self.uncertain = false;
         self.answered();
+        true
+    }
+
+    /// Stops attempts whose lease is held no more.
+    fn stop_lost(&self, worker: &WorkerId, held: &HashMap<JobId, Arc<str>>) {
         for context in self.running.values() {
             let mine = context.inner.token.starts_with(worker.as_str());
             if mine && held.get(&context.inner.id) != Some(&context.inner.token) {
@@ -59,19 +76,20 @@ impl QueueLoop {
                 context.inner.stop.ask(Reason::Lost);
             }
         }
-        for job in &records {
+    }
+
+    /// Starts what was leased by a call whose reply was lost.
+    fn start_found(&mut self, records: &[Leased], held: &HashMap<JobId, Arc<str>>) {
+        for job in records {
             tracing::info!(queue = %self.seat.queue, job.id = job.id, "leased by a call whose reply was lost");
             self.metrics.lost_reply(&self.seat.queue);
-            let token = held.iter().find(|(id, _)| id.as_str() == job.id).map(|(_, token)| Arc::clone(token));
-            if let Some(token) = token {
-                let before = self.running.len();
-                self.start(job, token, redis.now_ms());
-                if let Some((pool, place)) = &self.pool {
-                    pool.take_surely(*place, self.running.len() - before);
-                }
+            let Some(token) = held.get(job.id.as_str()) else { continue };
+            let before = self.running.len();
+            self.start(job, Arc::clone(token), self.client.redis().now_ms());
+            if let Some((pool, place)) = &self.pool {
+                pool.take_surely(*place, self.running.len() - before);
             }
         }
-        true
     }
 
     fn knows(&self, id: &JobId, token: &str) -> bool {

@@ -11,7 +11,7 @@ use ergate_shared::WorkerId;
 use super::{MOST_AT_ONCE, QueueLoop};
 use crate::{
     outcome::Settlement,
-    turn::{self, Code, Turn},
+    turn::{self, Code, MOST_BYTES, Turn},
 };
 
 impl QueueLoop {
@@ -23,7 +23,7 @@ impl QueueLoop {
             self.answer(async move { notes.flushed().await }).await;
         }
         let Some(worker) = self.seat.worker() else { return 0 };
-        let rest = self.unsettled.split_off(self.unsettled.len().min(MOST_AT_ONCE));
+        let rest = self.unsettled.split_off(self.settled_at_once());
         let settlements = std::mem::replace(&mut self.unsettled, rest);
         self.calls += 1;
         let token: Arc<str> = worker.token(self.calls).into();
@@ -56,6 +56,17 @@ impl QueueLoop {
         }
     }
 
+    /// How many of the unsettled go with the next call, so that it crosses a slow link in time: one at least.
+    fn settled_at_once(&self) -> usize {
+        let mut bytes = 0;
+        let fits = |settled: &&Settlement| {
+            let has_room = bytes < MOST_BYTES;
+            bytes += settled.action.bytes();
+            has_room
+        };
+        self.unsettled.iter().take(MOST_AT_ONCE).take_while(fits).count()
+    }
+
     fn took(&mut self, worker: &WorkerId, token: &Arc<str>, ask: usize, turn: &Turn) {
         self.client.redis().saw_time(turn.now);
         self.next_at = turn.next_in.map(|next| Instant::now() + next);
@@ -68,8 +79,8 @@ impl QueueLoop {
             }
             return;
         }
-        // Less than asked with jobs left over: a limit of the queue, which opens by time or by another settle.
-        self.hint = turn.more && leased == ask && turn.code == Code::Ok;
+        // Less than asked with jobs left over: a limit of the queue, which opens by time or by another settle; or they are large.
+        self.hint = turn.more && (leased == ask || turn.is_full()) && turn.code == Code::Ok;
         for job in &turn.leased {
             self.start(job, Arc::clone(token), turn.now);
         }

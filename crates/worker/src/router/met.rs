@@ -34,7 +34,11 @@ pub(super) async fn end_waits(
         if event.entry.came < wait.since || event.entry.came > wait.until || taken.contains(&wait.wait) {
             continue;
         }
-        match wait.condition.is_met_by(&event.record) {
+        let odd = |problem: &_| {
+            let (id, wait) = (&event.record.id, &wait.wait);
+            tracing::warn!(event.id = %id, %wait, %problem, "an event is none for a wait, as its condition comes to nothing");
+        };
+        match wait.condition.is_met_by(&event.record, odd) {
             Ok(false) => {}
             // The first of two events in a batch is the one that is meant.
             Ok(true) => {
@@ -42,7 +46,7 @@ pub(super) async fn end_waits(
                 met.push((place, wait.wait));
             }
             Err(error) => {
-                tracing::error!(wait = %wait.wait, %error, "the condition of a wait cannot be judged");
+                tracing::error!(wait = %wait.wait, %error, "the condition of a wait cannot be read here");
                 outcomes.entry(place).or_default().is_beyond_us = true;
             }
         }

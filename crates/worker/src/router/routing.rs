@@ -67,6 +67,9 @@ impl Routing {
         let soon_over = if error.is_connection() || matches!(error, Error::Late) {
             Some(error)
         } else {
+            if !error.is_temporary() {
+                tracing::warn!(%error, "events that were read together are routed one by one");
+            }
             self.route_singly(&batch).await
         };
         if let Some(error) = &soon_over {

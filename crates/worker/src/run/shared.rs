@@ -12,7 +12,10 @@ use ergate_shared::{
     run::{Entry, Journal, LARGEST_JOURNAL, MOST_STEPS, Op, Resolution},
 };
 
-use super::{Instead, Recorded, Store, Write};
+use super::{
+    Instead, Recorded, Store, Write,
+    names::{self, Names, Naming, Numbers},
+};
 use crate::{Failure, failure::Course};
 
 /// What a function declares for its steps.
@@ -37,10 +40,7 @@ pub(crate) struct Shared {
 #[derive(Default)]
 struct State {
     journal: Journal,
-    /// How often each id has been used.
-    uses: HashMap<String, u32>,
-    /// The same within each race that is being polled, the innermost last.
-    tallies: Vec<HashMap<String, u32>>,
+    names: Names,
     /// Whether what is dropped is waited for no more.
     abandoning: bool,
     /// Written with the next call.
@@ -122,29 +122,34 @@ impl Shared {
 
     /// The name a step has in the journal: what the code calls it, and which time that is.
     pub(crate) fn name(&self, id: String) -> String {
-        let mut state = self.state();
-        for tally in &mut state.tallies {
-            *tally.entry(id.clone()).or_insert(0) += 1;
-        }
-        let name = state.next_name(id);
-        drop(state);
+        let name = self.state().names.next(id);
         self.store.asked(&name);
         name
     }
 
-    /// Polls something of a race, and counts in `tally` how often it uses each id.
-    pub(crate) fn tallying<T>(&self, tally: &mut HashMap<String, u32>, poll: impl FnOnce() -> T) -> T {
-        self.state().tallies.push(std::mem::take(tally));
+    /// Polls a way of a race, whose steps are named so.
+    pub(crate) fn naming<T>(&self, naming: &mut Naming, poll: impl FnOnce() -> T) -> T {
+        self.state().names.enter(std::mem::take(naming));
         let polled = poll();
-        *tally = self.state().tallies.pop().unwrap_or_default();
+        *naming = self.state().names.leave();
         polled
     }
 
-    /// Counts ids as used that were used by what is not replayed: ids after it have the same names then.
+    /// Keeps the names of a decided race for itself: of its winner, which is replayed, and of the others, which are not.
+    pub(crate) fn keep_names(&self, won: &Numbers, lost: &Numbers) {
+        let mut state = self.state();
+        state.names.keep(won);
+        state.names.keep(lost);
+        drop(state);
+        for (id, numbers) in lost {
+            numbers.iter().for_each(|number| self.store.asked(&names::name(id.clone(), *number)));
+        }
+    }
+
+    /// Counts an id as used that was used by what is not replayed: ids after it have the same names then.
     pub(crate) fn count_as_used(&self, id: &str, times: u32) {
         for _ in 0..times {
-            let name = self.state().next_name(id.to_owned());
-            self.store.asked(&name);
+            self.name(id.to_owned());
         }
     }
 
@@ -182,9 +187,18 @@ impl Shared {
         self.state().journal.entry(number).map(|entry| entry.op.clone())
     }
 
-    /// Calls `waker` when the journal has grown.
+    /// Calls `waker` when the journal has grown, or something pending is due while a body runs.
     pub(crate) fn listen(&self, waker: &Waker) {
-        self.state().wakers.push(waker.clone());
+        let wakers = &mut self.state().wakers;
+        if !wakers.iter().any(|known| known.will_wake(waker)) {
+            wakers.push(waker.clone());
+        }
+    }
+
+    /// Has all look again who listen.
+    pub(crate) fn wake(&self) {
+        let wakers = std::mem::take(&mut self.state().wakers);
+        wakers.into_iter().for_each(Waker::wake);
     }
 
     /// Has an entry written.
@@ -242,9 +256,8 @@ impl Shared {
             ));
             state.end(failure);
         }
-        for waker in state.wakers.drain(..) {
-            waker.wake();
-        }
+        drop(state);
+        self.wake();
     }
 
     /// Ends the attempt with this failure.
@@ -264,6 +277,16 @@ impl Shared {
         }
         let due = state.pending.values().min()?;
         Some((*due, state.journal.len()))
+    }
+
+    /// When time next brings on something that waits beside a body: until that has ended the run is not suspended.
+    pub(crate) fn next_due(&self) -> Option<u64> {
+        let now = self.store.now_ms();
+        let state = self.state();
+        if state.running == 0 {
+            return None;
+        }
+        state.pending.values().copied().filter(|due| *due > now).min()
     }
 
     /// Whether a test wants the run to stop before this step; then it ends.
@@ -292,13 +315,6 @@ impl Shared {
 }
 
 impl State {
-    /// Counts an id as used once more.
-    fn next_name(&mut self, id: String) -> String {
-        let uses = self.uses.entry(id.clone()).or_insert(0);
-        *uses += 1;
-        if *uses == 1 { id } else { format!("{id}#{uses}") }
-    }
-
     fn append(&mut self, text: &str) -> Result<(), Failure> {
         let entry = Entry::from_json(text)
             .map_err(|error| Failure::of_kind(FailureKind::Decode, Course::Fatal, error))?;

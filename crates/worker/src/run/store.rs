@@ -4,7 +4,7 @@ use std::{future::Future, pin::Pin, sync::atomic::Ordering};
 
 use ergate_client::{Enqueue, link::Pause};
 use ergate_shared::{
-    EventRecord, FailureKind, JobId, Parent, WaitRef, WorkerId,
+    EventRecord, FailureKind, JobId, Parent, QueueName, WaitRef, WorkerId,
     key::QueueKey,
     run::{Entry, Op, entry_field},
 };
@@ -64,9 +64,15 @@ pub(crate) trait Store: Send + Sync {
     /// Lets the run wait for the event that its open entry `entry` describes, unless one came already: that is returned.
     fn register<'a>(&'a self, entry: u32, wait: &'a Op) -> Boxed<'a, Result<Option<EventRecord>, Failure>>;
 
-    /// Starts a job whose result is delivered to the open entry `entry`. Under its id it is started once, however often this is
-    /// called.
-    fn start<'a>(&'a self, entry: u32, job: &'a JobId, enqueue: Enqueue) -> Boxed<'a, Result<(), Failure>>;
+    /// Starts a job, in this queue, whose result is delivered to the open entry `entry`. Under its id it is started once, however often
+    /// this is called.
+    fn start<'a>(
+        &'a self,
+        entry: u32,
+        queue: &'a QueueName,
+        job: &'a JobId,
+        enqueue: Enqueue,
+    ) -> Boxed<'a, Result<(), Failure>>;
 
     /// What is to happen instead of a step's body; only tests have something.
     fn instead(&self, step: &str) -> Option<Instead> {
@@ -148,11 +154,25 @@ impl Store for LeasedRun {
         Box::pin(self.wait(entry, wait))
     }
 
-    fn start<'a>(&'a self, entry: u32, job: &'a JobId, enqueue: Enqueue) -> Boxed<'a, Result<(), Failure>> {
+    fn start<'a>(
+        &'a self,
+        entry: u32,
+        queue: &'a QueueName,
+        job: &'a JobId,
+        enqueue: Enqueue,
+    ) -> Boxed<'a, Result<(), Failure>> {
         let inner = &self.context.inner;
         let parent = Parent { queue: inner.queue.clone(), run: inner.id.clone(), entry };
         let enqueue = enqueue.id(job.as_str()).parent(parent).routed(u64::MAX);
-        Box::pin(async move { enqueue.insist().await.map(drop).map_err(Failure::fatal) })
+        Box::pin(async move {
+            let receipt = enqueue.insist_in(queue).await.map_err(Failure::fatal)?;
+            // Nobody would tell this run of the end of the one that stands for it.
+            if receipt.id != *job {
+                let why = format!("job {job} was not started: job {} holds its unique key", receipt.id);
+                return Err(Failure::fatal(why));
+            }
+            Ok(())
+        })
     }
 }
 

@@ -17,7 +17,7 @@ use futures_util::FutureExt;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
 
-use super::{StepError, changed, mismatch};
+use super::{StepError, changed, mismatch, sleep::until};
 use crate::{
     Failure,
     failure::Course,
@@ -83,7 +83,8 @@ impl Trial {
         let (seen, standing) = self.shared.standing(&self.step);
         let (standing, is_new) = match standing {
             Standing::Fresh => (self.attempt(body, 1, seen).await, true),
-            Standing::Retry { attempt, due } if due <= self.shared.store.now_ms() => {
+            Standing::Retry { attempt, due } => {
+                until(&self.shared, due).await;
                 (self.attempt(body, attempt + 1, seen).await, true)
             }
             standing => (standing, false),
@@ -99,7 +100,7 @@ impl Trial {
             Standing::Failed(failure) => Err(StepError::new(&self.step, failure)),
             Standing::Retry { due, .. } => {
                 let _pending = self.shared.pending(due);
-                // The run is suspended, and comes back here when it is due.
+                // The body is used up. The run is suspended once no other runs, and comes back here with a new one.
                 std::future::pending().await
             }
             _ => mismatch(&self.shared, &self.step, "run").await,

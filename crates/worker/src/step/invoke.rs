@@ -12,7 +12,7 @@ use std::{
 
 use ergate_client::Enqueue;
 use ergate_shared::{
-    FailureKind, JobId, duration,
+    FailureKind, JobId, QueueName, duration,
     run::{LONGEST_SLEEP, Op, Resolution},
 };
 use serde::de::DeserializeOwned;
@@ -120,12 +120,16 @@ async fn invoke(
             Standing::Invoke { job, due } => (job, due),
             _ => return mismatch(&shared, &step, "an invocation").await,
         };
-        (number, standing) =
-            outlast(&shared, &step, number, due, start(&shared, number, &job, enqueue.take())).await;
+        let Some(Op::Invoke { queue, .. }) = shared.entry(number) else {
+            return mismatch(&shared, &step, "an invocation").await;
+        };
+        let start = start(&shared, number, &queue, &job, enqueue.take());
+        (number, standing) = outlast(&shared, &step, number, due, start).await;
     }
 }
 
-/// Has the start written down, or ends the run.
+/// Has the start written down, with the queue of the version that is the newest now: whatever is deployed until the result is there, no
+/// replay starts another. Or ends the run.
 async fn begin(shared: &Arc<Shared>, step: &str, enqueue: &Enqueue, within: Duration) {
     let op = match shared.store.instead(step) {
         Some(Instead::Return(result)) => Op::Done { result, attempt: 1, ran: 0 },
@@ -142,14 +146,8 @@ async fn begin(shared: &Arc<Shared>, step: &str, enqueue: &Enqueue, within: Dura
         }
         None => {
             let due = shared.store.now_ms().saturating_add(within.as_millis() as u64);
-            let op = enqueue.queue_name().map_err(|error| error.to_string()).and_then(|queue| {
-                if within > LONGEST_SLEEP {
-                    return Err(format!("{} is over the most, 366 days", duration::show(within)));
-                }
-                Ok(Op::Invoke { queue: queue.clone(), job: JobId::generate(), due })
-            });
-            match op {
-                Ok(op) => return shared.open(step, op),
+            match destination(shared, enqueue, within).await {
+                Ok(queue) => return shared.open(step, Op::Invoke { queue, job: JobId::generate(), due }),
                 Err(problem) => {
                     shared.end(Failure::fatal(format!("step {step} cannot start anything: {problem}")));
                     return std::future::pending().await;
@@ -160,15 +158,27 @@ async fn begin(shared: &Arc<Shared>, step: &str, enqueue: &Enqueue, within: Dura
     shared.write(step, op);
 }
 
-/// Starts what the open entry says, under the id that it says: whether it was started before does not matter. What it came
-/// to, if it could not be started.
+/// The queue that what is started goes to.
+async fn destination(shared: &Arc<Shared>, enqueue: &Enqueue, within: Duration) -> Result<QueueName, String> {
+    let named = enqueue.queue_name().map_err(ToString::to_string)?;
+    if within > LONGEST_SLEEP {
+        return Err(format!("{} is over the most, 366 days", duration::show(within)));
+    }
+    let _running = shared.running();
+    let newest = enqueue.insist_on_newest().await.map_err(|error| error.to_string())?;
+    Ok(newest.unwrap_or_else(|| named.clone()))
+}
+
+/// Starts what the open entry says, in the queue and under the id that it says: whether it was started before does not matter. What it
+/// came to, if it could not be started.
 async fn start(
     shared: &Arc<Shared>,
     entry: u32,
+    queue: &QueueName,
     job: &JobId,
     enqueue: Option<Enqueue>,
 ) -> Option<Resolution> {
-    let started = shared.store.start(entry, job, enqueue?).await;
+    let started = shared.store.start(entry, queue, job, enqueue?).await;
     started.err().map(|why| {
         let message = format!("it could not be started: {}", why.messages().0);
         Resolution::Failure(shared.failure(FailureKind::Error, message))

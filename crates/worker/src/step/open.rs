@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ergate_shared::run::Resolution;
 
-use super::changed;
+use super::{changed, sleep::until};
 use crate::run::{Open, Shared, Standing};
 
 /// Has the entry closed when it is due, or before, by what `ask` finds or by what is delivered to the run meanwhile; while
@@ -17,17 +17,29 @@ pub(super) async fn outlast(
     ask: impl Future<Output = Option<Resolution>>,
 ) -> (u32, Standing) {
     let open = Open::new(shared, step, number);
-    let resolution = if shared.store.now_ms() >= due {
-        Some(Resolution::TimedOut)
+    let found = if shared.store.now_ms() >= due {
+        None
     } else {
         let _running = shared.running();
         ask.await
     };
-    let pending = resolution.is_none().then(|| shared.pending(due));
-    if let Some(resolution) = resolution {
+    let close = async {
+        let resolution = match found {
+            Some(resolution) => resolution,
+            None => {
+                until(shared, due).await;
+                Resolution::TimedOut
+            }
+        };
         shared.resolve(step, number, resolution);
-    }
-    let newer = changed(shared, step, number).await;
-    drop((pending, open));
+        // Whoever closed it, the journal says so.
+        std::future::pending().await
+    };
+    let newer = tokio::select! {
+        biased;
+        newer = changed(shared, step, number) => newer,
+        never = close => never,
+    };
+    drop(open);
     newer
 }

@@ -58,13 +58,13 @@ impl Future for Sleep {
     }
 }
 
-async fn sleep(shared: &Arc<Shared>, step: &str, until: u64) {
+async fn sleep(shared: &Arc<Shared>, step: &str, end: u64) {
     let standing = match shared.standing(step) {
         (_, Standing::Fresh) => {
             if shared.stops_before(step) {
                 return std::future::pending().await;
             }
-            let length = Duration::from_millis(until.saturating_sub(shared.store.now_ms()));
+            let length = Duration::from_millis(end.saturating_sub(shared.store.now_ms()));
             if length > LONGEST_SLEEP {
                 shared.end(Failure::fatal(format!(
                     "step {step} would sleep {}, the most is {}",
@@ -73,15 +73,28 @@ async fn sleep(shared: &Arc<Shared>, step: &str, until: u64) {
                 )));
                 return std::future::pending().await;
             }
-            shared.write(step, Op::Sleep { due: until });
+            shared.write(step, Op::Sleep { due: end });
             changed(shared, step, 0).await.1
         }
         (_, standing) => standing,
     };
     let Standing::Sleep { due } = standing else { return mismatch(shared, step, "a sleep").await };
-    if shared.store.now_ms() < due {
-        let _pending = shared.pending(due);
-        // The run is suspended, and comes back here when it is due.
-        std::future::pending::<()>().await;
+    until(shared, due).await;
+}
+
+/// Returns once it is `due`, in ms since the epoch. While nothing else goes on, the run leaves memory here, and comes back then.
+pub(super) async fn until(shared: &Arc<Shared>, due: u64) {
+    let is_due = || shared.store.now_ms() >= due;
+    if is_due() {
+        return;
     }
+    let _pending = shared.pending(due);
+    std::future::poll_fn(|cx| {
+        if is_due() {
+            return Poll::Ready(());
+        }
+        shared.listen(cx.waker());
+        Poll::Pending
+    })
+    .await;
 }

@@ -14,7 +14,12 @@ use ergate_shared::{
     run::{LONGEST_SLEEP, Op, Resolution},
 };
 
-use super::{StepError, changed, mismatch, open::outlast};
+use super::{
+    StepError, changed,
+    given::{Given, left_out},
+    mismatch,
+    open::outlast,
+};
 use crate::{
     Failure,
     run::{Shared, Standing},
@@ -24,6 +29,7 @@ use crate::{
 #[must_use = "a run waits while this is awaited"]
 pub struct WaitFor<E> {
     shared: Arc<Shared>,
+    given: Arc<Given>,
     step: String,
     name: String,
     decode: fn(&EventRecord) -> Result<E, serde_json::Error>,
@@ -42,26 +48,28 @@ impl<E> fmt::Debug for WaitFor<E> {
 }
 
 impl<E: Event> WaitFor<E> {
-    pub(super) fn typed(shared: &Arc<Shared>, step: String) -> Self {
-        Self::new(shared, step, E::NAME, EventRecord::decode)
+    pub(super) fn typed(shared: &Arc<Shared>, given: &Arc<Given>, step: String) -> Self {
+        Self::new(shared, given, step, E::NAME, EventRecord::decode)
     }
 }
 
 impl WaitFor<EventRecord> {
-    pub(super) fn named(shared: &Arc<Shared>, step: String, name: &str) -> Self {
-        Self::new(shared, step, name, |event| Ok(event.clone()))
+    pub(super) fn named(shared: &Arc<Shared>, given: &Arc<Given>, step: String, name: &str) -> Self {
+        Self::new(shared, given, step, name, |event| Ok(event.clone()))
     }
 }
 
 impl<E> WaitFor<E> {
     fn new(
         shared: &Arc<Shared>,
+        given: &Arc<Given>,
         step: String,
         name: &str,
         decode: fn(&EventRecord) -> Result<E, serde_json::Error>,
     ) -> Self {
         Self {
             shared: Arc::clone(shared),
+            given: Arc::clone(given),
             step,
             name: name.to_owned(),
             decode,
@@ -96,7 +104,7 @@ impl<E> WaitFor<E> {
     }
 
     /// Sets how far back an event may have come before the run got here; default: to the event that started the run. Events are
-    /// remembered for a day.
+    /// remembered for a day. Those that the run was given before are not meant, however far it looks back.
     pub fn looking_back(mut self, back: Duration) -> Self {
         self.back = Some(back);
         self
@@ -110,34 +118,41 @@ impl<E> Future for WaitFor<E> {
         let this = self.get_mut();
         let waiting = this.waiting.get_or_insert_with(|| {
             let condition = std::mem::replace(&mut this.condition, Ok(Condition::any()));
-            let (shared, step) = (Arc::clone(&this.shared), std::mem::take(&mut this.step));
-            let name = std::mem::take(&mut this.name);
-            Box::pin(wait(shared, step, name, condition, this.within, this.back))
+            let (shared, given) = (Arc::clone(&this.shared), Arc::clone(&this.given));
+            let (step, name) = (std::mem::take(&mut this.step), std::mem::take(&mut this.name));
+            let begin = Begin { name, condition, within: this.within, back: this.back };
+            Box::pin(wait(shared, given, step, begin))
         });
         waiting.as_mut().poll(cx).map(|event| match event? {
             None => Ok(None),
-            Some(event) => match (this.decode)(&event) {
-                Ok(data) => Ok(Some(data)),
-                Err(error) => Err(undecodable(&this.shared, &event, &error)),
-            },
+            Some(event) => {
+                this.given.add(&event);
+                (this.decode)(&event).map(Some).map_err(|error| undecodable(&this.shared, &event, &error))
+            }
         })
     }
 }
 
-async fn wait(
-    shared: Arc<Shared>,
-    step: String,
+/// What the code says of a wait.
+struct Begin {
     name: String,
     condition: Result<Condition, ergate_shared::Error>,
     within: Duration,
     back: Option<Duration>,
+}
+
+async fn wait(
+    shared: Arc<Shared>,
+    given: Arc<Given>,
+    step: String,
+    begin: Begin,
 ) -> Result<Option<EventRecord>, StepError> {
     let (mut number, mut standing) = shared.standing(&step);
     if matches!(standing, Standing::Fresh) {
         if shared.stops_before(&step) {
             return std::future::pending().await;
         }
-        let op = match begin(&shared, &name, condition, within, back) {
+        let op = match begin.op(&shared, &given) {
             Ok(op) => op,
             Err(problem) => {
                 shared.end(Failure::fatal(format!("step {step} cannot wait: {problem}")));
@@ -162,8 +177,11 @@ async fn wait(
 /// whether the event came before or comes after.
 async fn look(shared: &Arc<Shared>, number: u32) -> Option<Resolution> {
     let registered = match shared.entry(number) {
-        Some(wait) => shared.store.register(number, &wait).await,
-        None => Err(Failure::fatal("its entry is gone")),
+        Some(Op::Wait { event, condition, since, due }) => {
+            let condition = Condition { except: left_out(shared, number, &event), ..condition };
+            shared.store.register(number, &Op::Wait { event, condition, since, due }).await
+        }
+        _ => Err(Failure::fatal("its entry is gone")),
     };
     match registered {
         Ok(found) => found.map(Resolution::Event),
@@ -174,27 +192,28 @@ async fn look(shared: &Arc<Shared>, number: u32) -> Option<Resolution> {
     }
 }
 
-fn begin(
-    shared: &Shared,
-    name: &str,
-    condition: Result<Condition, ergate_shared::Error>,
-    within: Duration,
-    back: Option<Duration>,
-) -> Result<Op, String> {
-    if within > LONGEST_SLEEP {
-        return Err(format!(
-            "{} is over the most, {}",
-            duration::show(within),
-            duration::show(LONGEST_SLEEP)
-        ));
+impl Begin {
+    /// The entry by which the wait begins.
+    fn op(self, shared: &Shared, given: &Given) -> Result<Op, String> {
+        let Self { name, condition, within, back } = self;
+        if within > LONGEST_SLEEP {
+            return Err(format!(
+                "{} is over the most, {}",
+                duration::show(within),
+                duration::show(LONGEST_SLEEP)
+            ));
+        }
+        let now = shared.store.now_ms();
+        let event = name.parse::<EventName>().map_err(|error| error.to_string())?;
+        let mut condition = condition.map_err(|error| error.to_string())?;
+        condition.except = given.unnamed(shared, &event);
+        Ok(Op::Wait {
+            event,
+            condition,
+            since: back.map_or(shared.since, |back| now.saturating_sub(back.as_millis() as u64)),
+            due: now.saturating_add(within.as_millis() as u64),
+        })
     }
-    let now = shared.store.now_ms();
-    Ok(Op::Wait {
-        event: name.parse::<EventName>().map_err(|error| error.to_string())?,
-        condition: condition.map_err(|error| error.to_string())?,
-        since: back.map_or(shared.since, |back| now.saturating_sub(back.as_millis() as u64)),
-        due: now.saturating_add(within.as_millis() as u64),
-    })
 }
 
 /// The data of the event is not what the type in the code says.

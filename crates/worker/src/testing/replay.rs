@@ -7,7 +7,7 @@ use std::{
 
 use ergate_client::{Client, Enqueue};
 use ergate_shared::{
-    EventRecord, FunctionName, JobId, Tries,
+    EventRecord, FunctionName, JobId, QueueName, Tries,
     run::{Entry, Journal, Op, RecordedRun, RunState},
 };
 
@@ -217,7 +217,13 @@ impl Store for Recording {
         Box::pin(async { Ok(None) })
     }
 
-    fn start<'a>(&'a self, _: u32, _: &'a JobId, _: Enqueue) -> Boxed<'a, Result<(), Failure>> {
+    fn start<'a>(
+        &'a self,
+        _: u32,
+        _: &'a QueueName,
+        _: &'a JobId,
+        _: Enqueue,
+    ) -> Boxed<'a, Result<(), Failure>> {
         Box::pin(async { Ok(()) })
     }
 

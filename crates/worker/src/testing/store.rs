@@ -8,7 +8,7 @@ use std::{
 
 use ergate_client::Enqueue;
 use ergate_shared::{
-    EventRecord, JobId,
+    EventRecord, JobId, QueueName,
     run::{Entry, Op},
 };
 
@@ -43,20 +43,23 @@ pub(super) struct Waits {
 }
 
 impl Waits {
-    /// What comes to the wait of a step at the time `now`.
+    /// What comes to the wait of a step at the time `now`. That an event ends none of the waits after those it has ended is what their
+    /// conditions say.
     fn come(&mut self, step: &str, wait: &Op, now: u64) -> Result<Option<EventRecord>, Failure> {
         let Op::Wait { event, condition, .. } = wait else { return Ok(None) };
         if self.expire.iter().any(|expired| expired == step) {
             return Ok(None);
         }
-        for place in 0..self.deliveries.len() {
-            let (target, delivery) = &mut self.deliveries[place];
+        for (target, delivery) in &mut self.deliveries {
             delivery.ts = now;
             if target.as_ref().is_some_and(|target| target != step) {
                 continue;
             }
+            let odd = |problem: &_| {
+                tracing::warn!(step, %problem, "an event is none for a wait, as its condition comes to nothing");
+            };
             let is_meant =
-                delivery.name == *event && condition.is_met_by(delivery).map_err(Failure::fatal)?;
+                delivery.name == *event && condition.is_met_by(delivery, odd).map_err(Failure::fatal)?;
             assert!(
                 is_meant || target.is_none(),
                 "step {step} waits for another event than the {} delivered to it: {}, {condition:?}",
@@ -64,7 +67,7 @@ impl Waits {
                 event
             );
             if is_meant {
-                return Ok(Some(self.deliveries.remove(place).1));
+                return Ok(Some(delivery.clone()));
             }
         }
         Ok(None)
@@ -146,7 +149,13 @@ impl Store for Memory {
         })
     }
 
-    fn start<'a>(&'a self, _: u32, _: &'a JobId, _: Enqueue) -> Boxed<'a, Result<(), Failure>> {
+    fn start<'a>(
+        &'a self,
+        _: u32,
+        _: &'a QueueName,
+        _: &'a JobId,
+        _: Enqueue,
+    ) -> Boxed<'a, Result<(), Failure>> {
         Box::pin(async {
             Err(Failure::fatal("the test does not say what it returns; say it with .step(id, result)"))
         })

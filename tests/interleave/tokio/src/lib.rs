@@ -1,6 +1,45 @@
 //! What `coalesce.rs` needs of tokio, on shuttle's tasks and locks.
 
-pub use shuttle::future::spawn;
+use std::{
+    cell::Cell,
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+thread_local! {
+    /// All tasks of shuttle run on one thread.
+    static DIES: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Begins a task, which goes on until it is done, or dies.
+pub fn spawn<F: Future<Output = ()> + Send + 'static>(future: F) {
+    shuttle::future::spawn(Mortal(Some(Box::pin(future))));
+}
+
+/// Lets the task that calls it, and awaits what it returns, end there and then, as with its runtime.
+pub fn die<T>() -> impl Future<Output = T> {
+    std::future::poll_fn(|_| {
+        DIES.set(true);
+        Poll::Pending
+    })
+}
+
+struct Mortal<F>(Option<Pin<Box<F>>>);
+
+impl<F: Future<Output = ()>> Future for Mortal<F> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(future) = &mut self.0 else { return Poll::Ready(()) };
+        let polled = future.as_mut().poll(cx);
+        if DIES.take() {
+            self.0 = None;
+            return Poll::Ready(());
+        }
+        polled
+    }
+}
 
 pub mod sync {
     //! Channels.

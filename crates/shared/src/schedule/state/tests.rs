@@ -35,7 +35,7 @@ fn pass(
 ) -> (ScheduleState, Vec<u64>) {
     let Some(plan) = state.plan(name, spec, now, busy) else { return (state, Vec::new()) };
     let started = nominals(&plan);
-    (state.planned(plan).carried_out(name, spec, now).unwrap(), started)
+    (state.planned(plan).carried_out(name, spec, spec.target.queue(), now).unwrap(), started)
 }
 
 #[test]
@@ -174,6 +174,75 @@ fn a_start_has_a_number_higher_than_all_before_even_once_it_is_set_anew() {
 }
 
 #[test]
+fn no_time_is_missed_however_large_the_jitter_if_somebody_looks_when_it_is_due() {
+    let (name, spec) = each_minute(|schedule| schedule.jitter(Duration::from_hours(1)));
+    let mut state = begun(&spec);
+
+    for number in 1..=200 {
+        let due = state.due(&name, &spec, 0).unwrap();
+        let (next, started) = pass(state, &name, &spec, due, false);
+        assert_eq!(started, [number]);
+        state = next;
+    }
+
+    assert_eq!(state.counts, Counts { started: 200, missed: 0, skipped: 0 });
+}
+
+#[test]
+fn what_was_started_is_found_in_the_queue_it_was_put_into() {
+    let (name, spec) = each_minute(|schedule| schedule);
+    let plan = begun(&spec).plan(&name, &spec, minute(1), false).unwrap();
+    let queue = QueueName::new("fn/f@2").unwrap();
+
+    let state = begun(&spec).planned(plan).carried_out(&name, &spec, queue.clone(), minute(1)).unwrap();
+
+    assert_eq!(state.last.unwrap().queue, queue);
+}
+
+#[test]
+fn times_of_a_plan_that_is_given_up_are_missed_and_the_next_one_is_awaited() {
+    let (name, spec) = each_minute(|schedule| schedule.catch_up(CatchUp::All(2)).overlap(Overlap::QueueOne));
+    let plan = begun(&spec).plan(&name, &spec, minute(4), false).unwrap();
+    assert_eq!((nominals(&plan), plan.missed, plan.held), (vec![3], 2, Some(minute(4))));
+
+    let state = begun(&spec).planned(plan).given_up();
+
+    assert_eq!((state.plan.as_ref(), state.last.as_ref()), (None, None));
+    assert_eq!((state.held, state.awaited), (Some(minute(4)), Some(minute(5))));
+    assert_eq!(state.counts, Counts { started: 0, missed: 3, skipped: 0 });
+    assert_eq!(state.clone().given_up(), state);
+}
+
+fn by_hand(number: u64) -> Started {
+    let job = JobId::new(format!("tick@{number}")).unwrap();
+    Started { nominal: number, at: number, queue: QueueName::new("mail").unwrap(), job }
+}
+
+#[test]
+fn what_was_started_by_hand_counts_until_it_has_ended_and_sixteen_at_most_do() {
+    let ats = |state: &ScheduleState| state.started().map(|started| started.at).collect::<Vec<_>>();
+    let state = ScheduleState::default()
+        .out_of_turn(by_hand(1), Vec::new())
+        .out_of_turn(by_hand(3), vec![by_hand(1)]);
+
+    assert_eq!(ats(&state), [1, 3]);
+    assert_eq!(ats(&state.clone().out_of_turn(by_hand(4), vec![by_hand(3)])), [3, 4]);
+
+    let many = state.out_of_turn(by_hand(90), (10..50).map(by_hand).collect());
+    assert_eq!(ats(&many), (35..50).chain([90]).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_state_of_an_earlier_release_reads_with_what_was_last_started_by_hand() {
+    let kept = r#"{"birth":"b","by_hand":{"nominal":7,"at":7,"queue":"mail","job":"tick@7"},"starts":0,"counts":{}}"#;
+
+    let state = ScheduleState::read(&ScheduleName::new("tick").unwrap(), kept).unwrap();
+
+    assert_eq!(state.started().collect::<Vec<_>>(), [&by_hand(7)]);
+    assert!(!state.write().contains("by_hand_before"), "an earlier release reads it as it always was");
+}
+
+#[test]
 fn a_state_reads_back_with_what_a_later_release_put_in() {
     let (name, spec) = each_minute(|schedule| schedule);
     let plan = begun(&spec).plan(&name, &spec, minute(1), false).unwrap();
@@ -205,7 +274,7 @@ proptest! {
                 number = start.number;
                 started.push(start.nominal);
             }
-            state = state.planned(plan).carried_out(&name, &spec, now).unwrap();
+            state = state.planned(plan).carried_out(&name, &spec, spec.target.queue(), now).unwrap();
         }
         prop_assert!(started.windows(2).all(|pair| pair[0] < pair[1]), "{:?}", started);
         let passed = (state.awaited.unwrap() - minute(1)) / MINUTE;
