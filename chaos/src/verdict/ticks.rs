@@ -17,8 +17,10 @@ use crate::{
 
 /// Clocks of one machine, read one after the other.
 const SAME_MS: u64 = 50;
-/// Whoever starts what the schedule says is followed by another so soon after the lease.
-const AFTER_LEASE: Duration = Duration::from_secs(2);
+/// A tick begins so soon where nothing costs workers their leases, and in any case so soon: calls that are lost one after the other
+/// cost some seconds each.
+const IN_PEACE: Duration = Duration::from_secs(6);
+const AT_ALL: Duration = Duration::from_secs(30);
 
 pub(super) fn judge(evidence: &Evidence, finds: &mut Finds) {
     let mut times = BTreeSet::new();
@@ -55,7 +57,7 @@ pub(super) fn judge(evidence: &Evidence, finds: &mut Finds) {
 
 /// Times are in ms since the epoch, and begins in the ledger.
 fn in_time(evidence: &Evidence, times: &[i64], finds: &mut Finds) {
-    let late = TICK + evidence.plan.lease + AFTER_LEASE;
+    let late = if evidence.plan.leases_hold { IN_PEACE } else { AT_ALL };
     let disturbs = |did: &Did| matches!(did, Did::Outage | Did::Killed(_) | Did::Frozen(_) | Did::Full);
     let disturbances = evidence.diary.of(disturbs).map(|deed| (deed.ns, deed.until_ns));
     let blocked = evidence.blocked();

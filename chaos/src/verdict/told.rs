@@ -31,7 +31,13 @@ pub(super) fn judge(evidence: &Evidence, finds: &mut Finds) {
             ));
             continue;
         };
-        let went_on = Duration::from_nanos(until.saturating_sub(deed.until_ns));
+        let stood_still_again: u64 = evidence
+            .diary
+            .of(frozen)
+            .filter(|other| other.ns >= deed.until_ns)
+            .map(|other| other.until_ns.min(until).saturating_sub(other.ns))
+            .sum();
+        let went_on = Duration::from_nanos(until.saturating_sub(deed.until_ns + stood_still_again));
         // A handler that keeps its thread is in the way of being told.
         if went_on > PROMISED + evidence.allowance(deed.until_ns, until)
             && !was_blocked(evidence, attempt, until)
