@@ -24,6 +24,9 @@ mod plan;
 pub use folder::Folder;
 pub use plan::Plan;
 
+/// What a worker logs of each queue it joins.
+const JOINED: &str = "worker joined";
+
 /// A worker or producer process.
 #[derive(Debug)]
 pub struct Member {
@@ -307,7 +310,7 @@ impl<G: Ground> Stage<G> {
             loop {
                 match worker.process.ended() {
                     // It may have been told before it had come far enough to be able to listen, or to have anything to leave.
-                    Some(status) if status.success() || worker.process.output().is_empty() => break,
+                    Some(status) if status.success() || !worker.process.output().contains(JOINED) => break,
                     Some(status) => {
                         self.fallen.push(last_words(worker, status));
                         break;
