@@ -88,8 +88,8 @@ pub fn markdown(outcomes: &[Outcome]) -> String {
     if unjudged > 0 {
         let _ = writeln!(
             text,
-            "\nIn {unjudged} plays machine or server were too late for heartbeats: whether leases were lost that nothing was to cost \
-             was not judged."
+            "\nPlays in which machine or server were too late for heartbeats, so that it was not judged whether leases were lost that \
+             nothing was to cost: {unjudged}."
         );
     }
     let memory: Vec<String> = outcomes.iter().filter_map(memory).collect();
