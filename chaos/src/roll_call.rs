@@ -37,10 +37,10 @@ pub async fn roll_call<G: Ground>(stage: &mut Stage<G>) -> anyhow::Result<()> {
         stage.bury()?;
         if Instant::now() >= next_wave {
             next_wave = Instant::now() + WAVE;
-            for _ in 0..2 * stage.plan.slots * stage.workers.len() {
-                sent += 1;
-                extra::enqueue(stage, format!("roll-call-{sent:04}"), || Plain { runs_ms: RUNS_MS }).await?;
-            }
+            let wave = sent..sent + 2 * stage.plan.slots * stage.workers.len();
+            sent = wave.end;
+            let ids = wave.map(|number| format!("roll-call-{number:04}")).collect();
+            extra::enqueue(stage, ids, || Plain { runs_ms: RUNS_MS }).await?;
         }
         for Line { ns, member, what } in ledger::rest(&stage.ledger(), &mut read)? {
             if matches!(what, What::Begin { .. }) && ns > since {

@@ -22,6 +22,7 @@ mod expiry;
 mod flow;
 mod function_metrics;
 mod handlers;
+mod idle;
 mod inspect;
 mod large;
 mod late_calls;

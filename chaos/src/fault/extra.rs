@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ergate::{Enqueue, Job};
+use ergate::{EnqueueAll, Job};
 use fastrand::Rng;
 use tokio::time::sleep;
 
@@ -14,17 +14,24 @@ use crate::{
     work::jobs::Plain,
 };
 
-/// Enqueues a job, whose name is its kind, and notes that it was acknowledged.
+/// Enqueues a job for each id, whose name is its kind, and notes that they were acknowledged.
 pub(crate) async fn enqueue<G: Ground, J: Job>(
     stage: &Stage<G>,
-    id: String,
+    ids: Vec<String>,
     job: impl Fn() -> J,
 ) -> anyhow::Result<()> {
     let asked_ns = now_ns();
-    let enqueue = || -> Enqueue { stage.client.enqueue(job()).id(&id) };
-    insist(async || enqueue().await).await?;
-    let (kind, member, answer) = (J::NAME.to_owned(), "stage".to_owned(), Answer::Kept);
-    Ledger::open(&stage.told())?.write(&Told { ns: now_ns(), asked_ns, member, kind, id, answer })?;
+    let all = || -> EnqueueAll {
+        let mut left = ids.iter();
+        let jobs = stage.client.enqueue_all(ids.iter().map(|_| job()));
+        jobs.each(|job| job.id(left.next().expect("there is a job for each")))
+    };
+    insist(async || all().await).await?;
+    let told = Ledger::open(&stage.told())?;
+    for id in ids {
+        let (kind, member, answer) = (J::NAME.to_owned(), "stage".to_owned(), Answer::Kept);
+        told.write(&Told { ns: now_ns(), asked_ns, member, kind, id, answer })?;
+    }
     Ok(())
 }
 
@@ -37,9 +44,8 @@ pub(crate) async fn keep_at_work<G: Ground>(
     lasts: Duration,
 ) -> anyhow::Result<()> {
     let runs_ms = lasts.as_millis() as u64;
-    for _ in 0..each * stage.workers.len() {
-        enqueue(stage, format!("extra-{:08x}", chance.u32(..)), || Plain { runs_ms }).await?;
-    }
+    let ids = (0..each * stage.workers.len()).map(|_| format!("extra-{:08x}", chance.u32(..))).collect();
+    enqueue(stage, ids, || Plain { runs_ms }).await?;
     sleep(stage.plan.lease.mul_f64(0.2)).await;
     Ok(())
 }

@@ -28,7 +28,7 @@ pub const fn hog<G: Ground>() -> Fault<G> {
 }
 
 async fn sin<G: Ground>(stage: &Stage<G>, chance: &mut Rng, sin: Sin) -> anyhow::Result<()> {
-    extra::enqueue(stage, format!("bad-{:08x}", chance.u32(..)), || Bad { sin }).await
+    extra::enqueue(stage, vec![format!("bad-{:08x}", chance.u32(..))], || Bad { sin }).await
 }
 
 async fn block_all<G: Ground>(stage: &mut Stage<G>, chance: &mut Rng) -> anyhow::Result<()> {

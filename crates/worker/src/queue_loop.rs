@@ -186,6 +186,8 @@ impl QueueLoop {
                 (self.next_at, self.uncertain) = (None, false);
                 return;
             }
+            // Under another id it is another that is idle.
+            self.bed.set_idle(false);
             if !self.join().await {
                 return;
             }
@@ -217,9 +219,7 @@ impl QueueLoop {
             }
         }
         let idle = !self.quiet && !self.hint && !self.starved && self.free_slots() > 0;
-        if self.bed.set_idle(idle)
-            && let Some(worker) = self.seat.worker()
-        {
+        if let Some(worker) = self.bed.set_idle(idle) {
             let (client, seat) = (self.client.clone(), Arc::clone(&self.seat));
             self.answer(async move { waiter::call(&client, &seat, &worker).await }).await;
         }

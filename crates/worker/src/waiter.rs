@@ -4,11 +4,11 @@
 //! called (a job of its is to be cancelled), and leaves the marker to others.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, atomic::Ordering},
     time::Duration,
 };
 
-use ergate_client::Client;
+use ergate_client::{Client, Error, link::Dedicated};
 use ergate_shared::{WorkerId, key::QueueKey, script};
 use tokio::sync::Notify;
 
@@ -21,6 +21,8 @@ const BLOCK: Duration = Duration::from_secs(5);
 /// More than the 100 ms at whose tick Redis ends blocked commands.
 const MARGIN: Duration = Duration::from_secs(2);
 const PAUSE: Duration = Duration::from_millis(200);
+/// How soon it looks for queues that were joined while it waited for others: nobody can call it for them.
+const UNTIL_ALL_JOINED: Duration = Duration::from_millis(200);
 /// What a worker calls itself with, to have the waiter look at its queues again.
 const LOOK_AGAIN: &str = "0";
 /// A call that nobody has heard goes by itself after so many seconds.
@@ -38,8 +40,16 @@ pub(crate) struct Bed {
 #[derive(Debug, Default)]
 struct State {
     idle: bool,
-    /// Whether the blocked command under way waits for the marker.
-    listening: bool,
+    ear: Option<Ear>,
+}
+
+/// What the blocked command under way waits for in one queue.
+#[derive(Debug)]
+struct Ear {
+    /// Whose calls it hears: the worker may have another id by now.
+    worker: WorkerId,
+    /// Whether it hears the marker.
+    marker: bool,
 }
 
 impl Bed {
@@ -51,11 +61,32 @@ impl Bed {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Says whether the queue's loop has free slots and nothing to lease; true if the waiter must be called for that.
-    pub(crate) fn set_idle(&self, idle: bool) -> bool {
+    /// Says whether the queue's loop has free slots and nothing to lease; tells whom the waiter must be called by for that, if it
+    /// must. One that waits for nothing of this queue looks again by itself, see [`UNTIL_ALL_JOINED`].
+    pub(crate) fn set_idle(&self, idle: bool) -> Option<WorkerId> {
         let mut state = self.state();
         let was = std::mem::replace(&mut state.idle, idle);
-        idle && !was && !state.listening
+        let ear = state.ear.as_ref().filter(|_| idle && !was)?;
+        let hears_all = ear.marker && self.seat.worker().as_ref() == Some(&ear.worker);
+        (!hears_all).then(|| ear.worker.clone())
+    }
+
+    /// The lists to wait for from now on: none as long as the queue was not joined.
+    fn listen(&self) -> Vec<String> {
+        let mut state = self.state();
+        let marker = state.idle;
+        state.ear = self.seat.worker().map(|worker| Ear { worker, marker });
+        let Some(ear) = &state.ear else { return Vec::new() };
+        let mut lists = vec![self.seat.keys.call(&ear.worker)];
+        if marker {
+            lists.push(self.seat.keys.get(QueueKey::wake).to_owned());
+        }
+        lists
+    }
+
+    /// Whether it is going to be joined, or joined again.
+    fn is_to_join(&self) -> bool {
+        self.state().ear.is_none() && !self.seat.left.load(Ordering::Relaxed)
     }
 }
 
@@ -71,38 +102,10 @@ pub(crate) async fn call(client: &Client, seat: &Seat, worker: &WorkerId) {
 pub(crate) async fn run(client: Client, beds: Vec<Arc<Bed>>, heartbeat: Arc<Notify>, ticker: Arc<Notify>) {
     let mut connection = None;
     loop {
-        let mut block = redis::cmd("BLPOP");
-        let mut keys = Vec::new();
-        for bed in &beds {
-            let Some(worker) = bed.seat.worker() else { continue };
-            let call = bed.seat.keys.call(&worker);
-            block.arg(&call);
-            keys.push((call, bed));
-            let mut state = bed.state();
-            state.listening = state.idle;
-            if state.idle {
-                let wake = bed.seat.keys.get(QueueKey::wake);
-                block.arg(wake);
-                keys.push((wake.to_owned(), bed));
-            }
-        }
-        if keys.is_empty() {
-            tokio::time::sleep(PAUSE).await;
-            continue;
-        }
-        block.arg(BLOCK.as_secs());
-        let waited = async {
-            if connection.is_none() {
-                connection = Some(client.redis().dedicated().await?);
-            }
-            let connection = connection.as_mut().expect("it was just made");
-            connection.command::<Option<(String, String)>>("BLPOP", &block, BLOCK + MARGIN).await
-        };
-        match waited.await {
+        match wait(&client, &beds, &mut connection).await {
             Ok(None) => {}
-            Ok(Some((key, marker))) => {
-                let Some((_, bed)) = keys.iter().find(|(known, _)| *known == key) else { continue };
-                if key == bed.seat.keys.get(QueueKey::wake) {
+            Ok(Some((bed, list, marker))) => {
+                if list == bed.seat.keys.get(QueueKey::wake) {
                     woken(&client, bed).await;
                 } else {
                     match marker.as_str() {
@@ -123,6 +126,36 @@ pub(crate) async fn run(client: Client, beds: Vec<Arc<Bed>>, heartbeat: Arc<Noti
             }
         }
     }
+}
+
+/// What came first: for which queue, in which list, and what it was; nothing if nothing came for a while.
+async fn wait<'a>(
+    client: &Client,
+    beds: &'a [Arc<Bed>],
+    connection: &mut Option<Dedicated>,
+) -> Result<Option<(&'a Bed, String, String)>, Error> {
+    // Connected first: what is joined until then is waited for too.
+    let connection = match connection {
+        Some(connection) => connection,
+        None => connection.insert(client.redis().dedicated().await?),
+    };
+    let lists: Vec<(&Bed, String)> =
+        beds.iter().flat_map(|bed| bed.listen().into_iter().map(move |list| (bed.as_ref(), list))).collect();
+    if lists.is_empty() {
+        tokio::time::sleep(UNTIL_ALL_JOINED).await;
+        return Ok(None);
+    }
+    let within = if beds.iter().any(|bed| bed.is_to_join()) { UNTIL_ALL_JOINED } else { BLOCK };
+    let mut block = redis::cmd("BLPOP");
+    for (_, list) in &lists {
+        block.arg(list);
+    }
+    block.arg(within.as_secs_f64());
+    let came: Option<(String, String)> = connection.command("BLPOP", &block, within + MARGIN).await?;
+    Ok(came.and_then(|(from, marker)| {
+        let (bed, list) = lists.into_iter().find(|(_, list)| *list == from)?;
+        Some((bed, list, marker))
+    }))
 }
 
 async fn woken(client: &Client, bed: &Bed) {
