@@ -44,8 +44,10 @@ pub(crate) async fn keep_at_work<G: Ground>(
     lasts: Duration,
 ) -> anyhow::Result<()> {
     let runs_ms = lasts.as_millis() as u64;
-    let ids = (0..each * stage.workers.len()).map(|_| format!("extra-{:08x}", chance.u32(..))).collect();
-    enqueue(stage, ids, || Plain { runs_ms }).await?;
+    // One by one: one worker would lease all that come at once.
+    for _ in 0..each * stage.workers.len() {
+        enqueue(stage, vec![format!("extra-{:08x}", chance.u32(..))], || Plain { runs_ms }).await?;
+    }
     sleep(stage.plan.lease.mul_f64(0.2)).await;
     Ok(())
 }
