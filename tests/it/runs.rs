@@ -25,6 +25,7 @@ mod recording;
 mod rolled_back;
 mod ticks;
 mod told;
+mod unneeded;
 mod waiting;
 
 /// What bodies of steps did, in order.

@@ -121,6 +121,14 @@ impl Client {
     }
 }
 
+impl Client {
+    /// The queue of the version of a function that new runs get, if this is the queue of one that is declared.
+    pub(crate) async fn newest_of(&self, queue: &QueueName) -> Result<Option<QueueName>, Error> {
+        let Some(function) = FunctionName::of_queue(queue) else { return Ok(None) };
+        Ok(self.known_functions().get(self, &function, newest).await?.map(|spec| spec.queue()))
+    }
+}
+
 impl Enqueue {
     /// Applies what the function declares, if it is a run that starts.
     pub(crate) async fn prepared(self) -> Result<Self, Error> {
@@ -132,6 +140,27 @@ impl Enqueue {
             }
             None => Ok(self),
         }
+    }
+
+    /// Binds it to this queue; a run by the options of the version whose queue it is, whichever is the newest by now.
+    pub(crate) async fn prepared_in(mut self, queue: &QueueName) -> Result<Self, Error> {
+        self.function = self.function.and(FunctionName::of_queue(queue));
+        let spec = match &self.function {
+            Some(function) => self.client().known_functions().get(self.client(), function, exactly).await?,
+            None => None,
+        };
+        let mut bound = self.bound_to(spec.as_ref(), queue)?;
+        bound.keep_waits().await?;
+        Ok(bound)
+    }
+
+    fn bound_to(self, spec: Option<&FunctionSpec>, queue: &QueueName) -> Result<Self, Error> {
+        let mut bound = match spec {
+            Some(spec) => self.by_options_of(spec)?,
+            None => self,
+        };
+        bound.function = None;
+        Ok(bound.in_queue(queue.clone()))
     }
 
     /// What is declared of the function, if it is a run whose options are not applied yet.
@@ -164,12 +193,8 @@ impl Enqueue {
     #[doc(hidden)]
     pub async fn insist_in(mut self, queue: &QueueName) -> Result<Receipt, Error> {
         self.function = self.function.and(FunctionName::of_queue(queue));
-        let mut bound = match self.insist_on_declared(exactly).await? {
-            Some(spec) => self.by_options_of(&spec)?,
-            None => self,
-        };
-        bound.function = None;
-        bound.in_queue(queue.clone()).insist().await
+        let spec = self.insist_on_declared(exactly).await?;
+        self.bound_to(spec.as_ref(), queue)?.insist().await
     }
 
     pub(crate) fn by_options_of(mut self, spec: &FunctionSpec) -> Result<Self, Error> {

@@ -13,7 +13,10 @@ use ergate_shared::{JobId, JobRecord, QueueName, Tries};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use crate::{notes::Notes, run::Recorder};
+use crate::{
+    notes::Notes,
+    run::{Recorder, Registered},
+};
 
 /// One attempt at a job. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -39,6 +42,7 @@ pub(crate) struct Inner {
     pub(crate) connection: u64,
     /// Whether this attempt has written into the run's journal.
     pub(crate) recorded: AtomicBool,
+    pub(crate) waits: Registered,
     /// Whether somebody outside the queue is to be told when it completes.
     pub(crate) tells_completion: bool,
     pub(crate) stop: Stop,

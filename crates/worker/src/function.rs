@@ -340,7 +340,14 @@ where
         let client = context.inner.client.clone();
         shared.load().await?;
         let step = Step::new(Arc::clone(&shared), &given, client);
-        drive(&shared, handler.call(input, step, context, state)).await
+        let result = drive(&shared, handler.call(input, step, context.clone(), state)).await;
+        if result.is_ok() {
+            // Some may have begun in earlier attempts only.
+            for (entry, event, due) in shared.open_waits() {
+                context.inner.waits.registered(entry, &event, due);
+            }
+        }
+        result
     })
 }
 

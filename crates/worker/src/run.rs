@@ -7,15 +7,18 @@
 //! | `shared` | what the code's steps and `drive` both know |
 //! | `store` | where the journal is kept: Redis, under the run's lease |
 //! | `recorder` | many runs' writes in shared calls |
+//! | `waits` | taking out waits that are needed no more |
 
 mod drive;
 mod names;
 mod recorder;
 mod shared;
 mod store;
+mod waits;
 
 pub(crate) use drive::drive;
 pub(crate) use names::{Naming, Numbers};
 pub(crate) use recorder::Recorder;
 pub(crate) use shared::{Open, Shared, Standing, StepDefaults};
 pub(crate) use store::{Boxed, Instead, LeasedRun, Recorded, Store, Write};
+pub(crate) use waits::{Registered, Unneeded};

@@ -23,7 +23,7 @@ use crate::{
     failure::Course,
     notes::Notes,
     route::Defaults,
-    run::{Instead, Recorder},
+    run::{Instead, Recorder, Registered},
 };
 
 mod finished;
@@ -329,6 +329,7 @@ impl Setting {
                 steps: entries,
                 connection: 0,
                 recorded: AtomicBool::new(false),
+                waits: Registered::default(),
                 tells_completion: false,
                 stop: Stop::default(),
             }),

@@ -271,7 +271,7 @@ async fn decide(client: &Client, kept: KeptSchedule, now: u64) -> Result<Step, E
     }
     let busy = kept.spec.overlap != Overlap::Allow && client.schedule_is_busy(&kept).await?;
     let state = match kept.state.plan(&kept.name, &kept.spec, now, busy) {
-        Some(plan) => kept.state.clone().planned(plan),
+        Some(plan) => kept.state.clone().planned(client.bind_plan(plan).await?),
         None => kept.state.clone(),
     };
     Ok(Step { kept, state, at: now })
@@ -281,9 +281,9 @@ async fn decide(client: &Client, kept: KeptSchedule, now: u64) -> Result<Step, E
 async fn carry_out(client: &Client, kept: KeptSchedule, now: u64, heard: Instant) -> Option<Step> {
     let plan = kept.state.plan.as_ref()?;
     let carried_out = async {
-        let queue = client.carry_out(&kept, plan).await?;
+        client.carry_out(&kept, plan).await?;
         let at = now + heard.elapsed().as_millis() as u64;
-        Ok::<_, Error>((kept.state.clone().carried_out(&kept.name, &kept.spec, queue, at)?, at))
+        Ok::<_, Error>((kept.state.clone().carried_out(&kept.name, &kept.spec, at)?, at))
     };
     match carried_out.await {
         Ok((state, at)) => Some(Step { kept, state, at }),

@@ -5,6 +5,7 @@ use super::*;
 use ergate_client::{KeptSchedule, TickOptions};
 use ergate_shared::script;
 
+use super::versions::second_version;
 use crate::support::Proxy;
 
 /// Takes what is due, as a worker's ticker does.
@@ -30,7 +31,7 @@ async fn take(story: &Story) -> (u64, KeptSchedule) {
 async fn plan(story: &Story) -> (u64, KeptSchedule) {
     let (now, kept) = take(story).await;
     let plan = kept.state.plan(&kept.name, &kept.spec, now, false).expect("it is due");
-    let state = kept.state.clone().planned(plan);
+    let state = kept.state.clone().planned(story.client.bind_plan(plan).await.unwrap());
     assert_eq!(story.client.step_schedules(&[(&kept, &state)], now).await.unwrap(), [true]);
     (now, kept.in_state(state))
 }
@@ -90,6 +91,23 @@ async fn what_was_started_by_a_process_that_died_is_not_started_again_even_if_no
 
     assert_eq!(story.queue().stats().await.unwrap().records, 0);
     assert_eq!(story.trace.started().len(), started);
+}
+
+#[tokio::test]
+async fn what_was_started_by_a_process_that_died_is_not_started_again_as_the_version_that_came_meanwhile() {
+    let story = Story::begin().await;
+    tick(&story).every(OFTEN).function("sync").await.unwrap();
+    let (_, decided) = plan(&story).await;
+    story.client.carry_out(&decided, decided.state.plan.as_ref().unwrap()).await.unwrap();
+    let of_the_second = second_version(&story).await;
+
+    // What was read of the registry is taken for granted for a second, so this is another client.
+    let other = Client::connect(&story.redis.url()).await.unwrap();
+    other.carry_out(&decided, decided.state.plan.as_ref().unwrap()).await.unwrap();
+
+    let of_the_first = story.client.queue("fn/sync").unwrap();
+    let records = async |queue: &ergate::Queue| queue.stats().await.unwrap().records;
+    assert_eq!((records(&of_the_first).await, records(&of_the_second).await), (1, 0));
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use serde_json::json;
 use super::*;
 
 /// Has a second version of `sync` known, and returns its queue; nobody performs its runs.
-async fn second_version(story: &Story) -> Queue {
+pub(super) async fn second_version(story: &Story) -> Queue {
     let second = json!({ "name": "sync@2", "version": 2, "triggers": [] });
     let spec: FunctionSpec = serde_json::from_value(second).unwrap();
     story.client.declare(&[spec]).await.unwrap();

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use ergate_shared::{
-    JobState, QueueName, ScheduleName,
+    JobState, ScheduleName,
     schedule::{Plan, Started},
     script,
 };
@@ -129,12 +129,20 @@ impl Client {
         self.redis().command("ZADD", &hasten).await
     }
 
-    /// Carries a plan out: asks jobs to end, and starts others. Doing it again changes nothing. Returns the queue they were
-    /// put into: that of the version of a function that new runs get.
+    /// A plan with the queue in which it is to start what it starts, as it is now: that of the version of a function that new runs get.
+    ///
+    /// # Errors
+    /// Errors of the connection.
+    pub async fn bind_plan(&self, plan: Plan) -> Result<Plan, Error> {
+        let newest = self.newest_of(&plan.queue).await?;
+        Ok(Plan { queue: newest.unwrap_or(plan.queue), ..plan })
+    }
+
+    /// Carries a plan out: asks jobs to end, and starts others. Doing it again changes nothing.
     ///
     /// # Errors
     /// Errors of the connection; what an enqueue refuses.
-    pub async fn carry_out(&self, kept: &KeptSchedule, plan: &Plan) -> Result<QueueName, Error> {
+    pub async fn carry_out(&self, kept: &KeptSchedule, plan: &Plan) -> Result<(), Error> {
         if plan.cancel {
             for job in self.started_by(kept)? {
                 let reason = format!("schedule {} starts anew", kept.name);
@@ -144,19 +152,17 @@ impl Client {
                 }
             }
         }
-        let (producer, mut queue) = (kept.state.producer(), kept.spec.target.queue());
+        let producer = kept.state.producer();
         for starts in plan.starts.chunks(STARTS_AT_ONCE) {
             let Some(last) = starts.last() else { continue };
             let mut drafts = Vec::with_capacity(starts.len());
             for start in starts {
                 let starting = self.enqueue_starting(start.starting(&kept.name, &kept.spec)?);
-                let ready = starting.prepared().await?.draft()?;
-                queue = ready.queue;
-                drafts.push(ready.draft);
+                drafts.push(starting.prepared_in(&plan.queue).await?.draft()?.draft);
             }
-            self.batcher(&queue).submit_numbered(&drafts, &producer, last.number).await?;
+            self.batcher(&plan.queue).submit_numbered(&drafts, &producer, last.number).await?;
         }
-        Ok(queue)
+        Ok(())
     }
 
     /// Carries out what others may have left half done; true if there was a plan, after which it must be read again.
@@ -165,8 +171,8 @@ impl Client {
     pub(super) async fn finish_plan(&self, kept: &KeptSchedule, now: u64) -> Result<bool, Error> {
         let Some(plan) = &kept.state.plan else { return Ok(false) };
         let carried_out = async {
-            let queue = self.carry_out(kept, plan).await?;
-            Ok::<_, Error>(kept.state.clone().carried_out(&kept.name, &kept.spec, queue, now)?)
+            self.carry_out(kept, plan).await?;
+            Ok::<_, Error>(kept.state.clone().carried_out(&kept.name, &kept.spec, now)?)
         };
         let state = match carried_out.await {
             Ok(state) => state,

@@ -75,19 +75,21 @@ pub struct Counts {
 }
 
 /// What is being done about times that were due.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Plan {
     /// What is to be started, oldest first.
     pub starts: Vec<Start>,
+    /// Where: of a function, the queue of the version that new runs get when the plan is written down, so that whoever carries it out
+    /// again after a newer version has come starts the same.
+    pub queue: QueueName,
     /// Whether what was started last is to be cancelled before.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub cancel: bool,
     /// The time that then waits until the last job has ended.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held: Option<u64>,
     /// The next time after that.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub awaited: Option<u64>,
     /// Times that were missed and are not made up.
     pub missed: u64,
@@ -191,7 +193,8 @@ impl ScheduleState {
         Self { by_hand: Some(started), by_hand_before, ..self }
     }
 
-    /// What is to be done at `now`, given whether something it started is still `busy`; `None` if nothing is.
+    /// What is to be done at `now`, given whether something it started is still `busy`; `None` if nothing is. Of a function with
+    /// versions the caller says in which queue.
     pub fn plan(&self, name: &ScheduleName, spec: &ScheduleSpec, now: u64, busy: bool) -> Option<Plan> {
         let due = self.times_due(name, spec, now);
         if self.paused_at.is_some() || (due.is_empty() && (self.held.is_none() || busy)) {
@@ -213,6 +216,7 @@ impl ScheduleState {
                 .zip(self.starts + 1..)
                 .map(|(nominal, number)| Start { number, nominal })
                 .collect(),
+            queue: spec.target.queue(),
             held,
             awaited: match due.last() {
                 Some(last) => next(spec, *last),
@@ -243,23 +247,17 @@ impl ScheduleState {
         Self { plan: Some(plan), starts, ..self }
     }
 
-    /// The state once its plan is carried out; `queue` is where its jobs were put, which for a function is up to its version.
+    /// The state once its plan is carried out.
     ///
     /// # Errors
     /// As [`Target::id`](super::Target::id).
-    pub fn carried_out(
-        mut self,
-        name: &ScheduleName,
-        spec: &ScheduleSpec,
-        queue: QueueName,
-        now: u64,
-    ) -> Result<Self, Error> {
+    pub fn carried_out(mut self, name: &ScheduleName, spec: &ScheduleSpec, now: u64) -> Result<Self, Error> {
         let Some(plan) = self.plan.take() else { return Ok(self) };
         if let Some(start) = plan.starts.last() {
             self.last = Some(Started {
                 nominal: start.nominal,
                 at: now,
-                queue,
+                queue: plan.queue,
                 job: spec.target.id(name, at(start.nominal))?,
             });
         }

@@ -4,10 +4,12 @@ use super::QueueLoop;
 use crate::{
     DeadLetter, Ended,
     outcome::{Action, Settlement},
+    run::Unneeded,
 };
 
 impl QueueLoop {
     pub(super) fn settled(&self, settlements: Vec<Settlement>, stale: &[String]) {
+        let mut unneeded = Unneeded::default();
         for settlement in settlements {
             // An id that is gone after a call sent twice means that the first was applied, unless the lease lapsed.
             let is_stale = stale.iter().any(|id| id == settlement.id.as_str());
@@ -19,6 +21,10 @@ impl QueueLoop {
             }
             self.count(&settlement);
             let Settlement { id, action, context, unstarted, ended, .. } = settlement;
+            // A dead one may be made to go on, and would miss what came meanwhile.
+            if let (Ended::Completed | Ended::Discarded, Some(context)) = (ended, &context) {
+                unneeded.add_all(context);
+            }
             let Action::Other { failure: Some(failure), tries, .. } = action else { continue };
             let name =
                 context.as_ref().map_or(unstarted.as_str(), |context| context.inner.record.name.as_str());
@@ -37,6 +43,7 @@ impl QueueLoop {
                 }
             }
         }
+        unneeded.withdraw(&self.client);
     }
 
     fn count(&self, settlement: &Settlement) {

@@ -16,6 +16,7 @@ use crate::{
     Context, Ended, attempt,
     context::{Inner, Reason, Stop},
     outcome::{Action, Settlement},
+    run::Registered,
     turn::Leased,
 };
 
@@ -62,6 +63,7 @@ impl QueueLoop {
                 steps: job.steps,
                 connection: self.client.redis().generation(),
                 recorded: AtomicBool::new(false),
+                waits: Registered::default(),
                 tells_completion,
                 stop: Stop::default(),
             }),

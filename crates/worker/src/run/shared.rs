@@ -8,7 +8,7 @@ use std::{
 };
 
 use ergate_shared::{
-    Backoff, EventRecord, FailureKind, FailureRecord, JobId, RunInput,
+    Backoff, EventName, EventRecord, FailureKind, FailureRecord, JobId, RunInput,
     run::{Entry, Journal, LARGEST_JOURNAL, MOST_STEPS, Op, Resolution},
 };
 
@@ -185,6 +185,20 @@ impl Shared {
     /// What an entry says.
     pub(crate) fn entry(&self, number: u32) -> Option<Op> {
         self.state().journal.entry(number).map(|entry| entry.op.clone())
+    }
+
+    /// The waits for events that have not ended: which entry waits, for what, and until when.
+    pub(crate) fn open_waits(&self) -> Vec<(u32, EventName, u64)> {
+        let state = self.state();
+        let entries = (1..).zip(state.journal.entries());
+        let last =
+            |entry: &Entry, number| state.journal.step(&entry.step).is_some_and(|(last, _)| last == number);
+        entries
+            .filter_map(|(number, entry)| match &entry.op {
+                Op::Wait { event, due, .. } if last(entry, number) => Some((number, event.clone(), *due)),
+                _ => None,
+            })
+            .collect()
     }
 
     /// Calls `waker` when the journal has grown, or something pending is due while a body runs.

@@ -11,6 +11,7 @@ use ergate_shared::{
 
 use serde_json::value::RawValue;
 
+use super::Unneeded;
 use crate::{Context, Failure, attempt, context::Reason, cut_off::cut_off, failure::Course};
 
 /// A future that can be held beside others.
@@ -139,10 +140,12 @@ impl Store for LeasedRun {
     fn record(&self, known: u32, writes: &[Write]) -> Boxed<'static, Recorded> {
         let context = self.context.clone();
         let answer = context.inner.recorder.record(&context.inner.id, &context.inner.token, known, writes);
+        let closed: Vec<u32> = writes.iter().filter_map(|write| write.closes).collect();
         Box::pin(async move {
             // The recorder answers every request unless the runtime ends.
             if let Ok(Some(recorded)) = answer.await {
                 context.inner.recorded.store(true, Ordering::Release);
+                Unneeded::of_entries(&context, &closed).withdraw(&context.inner.client);
                 return recorded;
             }
             context.inner.stop.ask(Reason::Lost);
@@ -181,10 +184,16 @@ impl LeasedRun {
         let Op::Wait { event, condition, since, due } = wait else { return Ok(None) };
         let inner = &self.context.inner;
         let reference = WaitRef { queue: inner.queue.clone(), run: inner.id.clone(), entry };
+        inner.waits.registered(entry, event, *due);
         let mut pause = Pause::first();
         loop {
             match inner.client.register_wait(event, &reference, condition, *since, *due).await {
-                Ok(found) => return Ok(found),
+                Ok(found) => {
+                    if found.is_some() {
+                        inner.waits.ended(entry);
+                    }
+                    return Ok(found);
+                }
                 Err(error) if error.is_temporary() => {
                     cut_off!(error, run.id = %inner.id, "wait could not be registered; it is tried again");
                     pause.wait().await;

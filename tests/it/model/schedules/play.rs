@@ -214,8 +214,7 @@ impl Play {
                 Ok(Some(Work { stage: Stage::Finish, ..work }))
             }
             (Stage::Finish, Some(spec)) => {
-                let queue = spec.target.queue();
-                let following = state().carried_out(&name, spec, queue, now).expect("the ids are short");
+                let following = state().carried_out(&name, spec, now).expect("the ids are short");
                 let written = self.write(&work, &following, spec, "carried out").await?;
                 let then = work.then.clone();
                 Ok(written.zip(then).map(|(as_read, _)| Work { as_read, stage: Stage::Change, ..work }))

@@ -35,7 +35,7 @@ fn pass(
 ) -> (ScheduleState, Vec<u64>) {
     let Some(plan) = state.plan(name, spec, now, busy) else { return (state, Vec::new()) };
     let started = nominals(&plan);
-    (state.planned(plan).carried_out(name, spec, spec.target.queue(), now).unwrap(), started)
+    (state.planned(plan).carried_out(name, spec, now).unwrap(), started)
 }
 
 #[test]
@@ -193,8 +193,9 @@ fn what_was_started_is_found_in_the_queue_it_was_put_into() {
     let (name, spec) = each_minute(|schedule| schedule);
     let plan = begun(&spec).plan(&name, &spec, minute(1), false).unwrap();
     let queue = QueueName::new("fn/f@2").unwrap();
+    let plan = Plan { queue: queue.clone(), ..plan };
 
-    let state = begun(&spec).planned(plan).carried_out(&name, &spec, queue.clone(), minute(1)).unwrap();
+    let state = begun(&spec).planned(plan).carried_out(&name, &spec, minute(1)).unwrap();
 
     assert_eq!(state.last.unwrap().queue, queue);
 }
@@ -274,7 +275,7 @@ proptest! {
                 number = start.number;
                 started.push(start.nominal);
             }
-            state = state.planned(plan).carried_out(&name, &spec, spec.target.queue(), now).unwrap();
+            state = state.planned(plan).carried_out(&name, &spec, now).unwrap();
         }
         prop_assert!(started.windows(2).all(|pair| pair[0] < pair[1]), "{:?}", started);
         let passed = (state.awaited.unwrap() - minute(1)) / MINUTE;
