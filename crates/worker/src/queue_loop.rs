@@ -17,14 +17,14 @@ use std::{
 };
 
 use ergate_client::{Client, link::Pause};
-use ergate_shared::{JobId, WorkerId};
+use ergate_shared::JobId;
 use tokio::sync::{mpsc, watch};
 
 use crate::{
     Context, DeadLetter, Metrics,
     context::Reason,
     cut_off::cut_off,
-    identity::{Beat, Seat, Signal},
+    identity::{Seat, Signal},
     notes::Notes,
     outcome::{Action, Settlement},
     pool::Pool,
@@ -36,6 +36,7 @@ use crate::{
 mod holdings;
 mod membership;
 mod settled;
+mod signals;
 mod start;
 mod turns;
 
@@ -320,61 +321,9 @@ impl QueueLoop {
         }
     }
 
-    fn hear(&mut self, signal: Signal) {
-        match signal {
-            Signal::Wake => self.hint = true,
-            Signal::Beat(beat) => self.hear_beat(beat),
-            Signal::Lapsed(worker) => self.lose(&worker),
-            Signal::Quiet => self.quiet = true,
-            Signal::Interrupt => {
-                self.quiet = true;
-                self.interrupted = true;
-                self.stop_all(Reason::Interrupted);
-            }
-        }
-    }
-
-    fn hear_beat(&mut self, beat: Beat) {
-        if self.seat.worker().as_ref() != Some(&beat.worker) {
-            return;
-        }
-        if beat.backlog {
-            self.hint = true;
-        }
-        if let Some(next) = beat.next_in {
-            self.due_in(next);
-        }
-        for (id, why) in beat.cancelled {
-            if let Some(context) = self.running.get(id.as_str()) {
-                let _ = context.inner.stop.why.set(why);
-                context.inner.stop.ask(Reason::Cancelled);
-            }
-        }
-        let comparable = beat.turns == self.seat.turns.load(Ordering::Acquire);
-        if comparable && beat.held != self.holding(&beat.worker) {
-            self.uncertain = true;
-        }
-    }
-
     fn due_in(&mut self, next: Duration) {
         let at = Instant::now() + next;
         self.next_at = Some(self.next_at.map_or(at, |known| known.min(at)));
-    }
-
-    fn stop_all(&self, reason: Reason) {
-        for context in self.running.values() {
-            context.inner.stop.ask(reason);
-        }
-    }
-
-    /// Everything leased under this id may be somebody else's by now.
-    fn lose(&mut self, worker: &WorkerId) {
-        for context in self.running.values() {
-            if context.inner.token.starts_with(worker.as_str()) {
-                context.inner.stop.ask(Reason::Lost);
-            }
-        }
-        self.hint = true;
     }
 
     fn answered(&mut self) {

@@ -1,16 +1,9 @@
 //! What a function does in steps: their results are remembered, so that a run goes on where it was.
 
-use std::{
-    fmt,
-    future::Future,
-    pin::Pin,
-    sync::Arc,
-    task::{Context as Task, Poll},
-    time::Duration,
-};
+use std::{fmt, future::Future, pin::Pin, sync::Arc, task::Poll, time::Duration};
 
 use ergate_client::Client;
-use ergate_shared::{Backoff, Event, EventId, EventRecord, Job, JobId, QueueName, RunInput, id::own_id};
+use ergate_shared::{Event, EventId, EventRecord, Job, JobId, QueueName, RunInput, id::own_id};
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
@@ -24,16 +17,17 @@ mod given;
 mod invoke;
 mod open;
 mod race;
+mod run_step;
 mod sleep;
 mod wait;
 
 pub use attempt::StepAttempt;
 pub use error::StepError;
 pub use invoke::Invoke;
+pub use run_step::RunStep;
 pub use sleep::Sleep;
 pub use wait::WaitFor;
 
-use attempt::Body;
 use given::Given;
 
 /// A run's steps. Cheap to clone.
@@ -99,16 +93,7 @@ impl Step {
         E: Into<Failure>,
         F: Future<Output = Result<T, E>> + Send + 'a,
     {
-        RunStep {
-            shared: Arc::clone(&self.shared),
-            id: self.shared.name(id.into()),
-            retries: self.shared.defaults.retries,
-            backoff: None,
-            timeout: self.shared.defaults.timeout,
-            body: Some(attempt::body(body)),
-            remembered: None,
-            performing: None,
-        }
+        RunStep::new(&self.shared, self.shared.name(id.into()), attempt::body(body))
     }
 
     /// Sleeps; the run costs nothing but memory in Redis meanwhile. At most 366 days.
@@ -301,79 +286,6 @@ impl Step {
 
 /// One of the futures of a [`race`](Step::race).
 pub type Way<'a, T> = Pin<Box<dyn Future<Output = Result<T, StepError>> + Send + 'a>>;
-
-/// A step about to be done: set options, then await it.
-#[must_use = "a step is done when this is awaited"]
-pub struct RunStep<'a, T> {
-    shared: Arc<Shared>,
-    id: String,
-    retries: u32,
-    backoff: Option<Backoff>,
-    timeout: Option<Duration>,
-    body: Option<Body<'a>>,
-    remembered: Option<attempt::Remembered<'a>>,
-    performing: Option<Performing<'a, T>>,
-}
-
-type Performing<'a, T> = Pin<Box<dyn Future<Output = Result<T, StepError>> + Send + 'a>>;
-
-impl<T> fmt::Debug for RunStep<'_, T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RunStep").field("id", &self.id).finish_non_exhaustive()
-    }
-}
-
-impl<T> RunStep<'_, T> {
-    /// Sets how often it is tried again after it failed; default: what the function declares.
-    pub fn retries(mut self, retries: u32) -> Self {
-        self.retries = retries;
-        self
-    }
-
-    /// Sets the delay between tries; default: what the function declares.
-    pub fn backoff(mut self, backoff: Backoff) -> Self {
-        self.backoff = Some(backoff);
-        self
-    }
-
-    /// Sets the longest one attempt may run; default: what the function declares. It is then dropped and counts as failed.
-    pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = Some(timeout);
-        self
-    }
-}
-
-impl<'a, T: DeserializeOwned + Send + 'a> RunStep<'a, T> {
-    /// Does a step that the run can do without: `None` if it is out of attempts or failed for good, which is logged.
-    pub async fn optional(self) -> Option<T> {
-        let run = Arc::clone(&self.shared);
-        self.await
-            .inspect_err(|error| tracing::warn!(run.id = %run.id, %error, "an optional step failed; the run goes on without"))
-            .ok()
-    }
-}
-
-impl<'a, T: DeserializeOwned + Send + 'a> Future for RunStep<'a, T> {
-    type Output = Result<T, StepError>;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Task<'_>) -> Poll<Self::Output> {
-        let this = self.get_mut();
-        if let Some(body) = this.body.take() {
-            let trial = attempt::Trial {
-                shared: Arc::clone(&this.shared),
-                step: std::mem::take(&mut this.id),
-                retries: this.retries,
-                backoff: this.backoff.take(),
-                timeout: this.timeout,
-            };
-            this.performing = Some(Box::pin(trial.perform(body, this.remembered.take())));
-        }
-        match &mut this.performing {
-            Some(performing) => performing.as_mut().poll(cx),
-            None => Poll::Pending,
-        }
-    }
-}
 
 /// Returns once the journal says something newer of the step than entry `seen`.
 async fn changed(shared: &Arc<Shared>, step: &str, seen: u32) -> (u32, Standing) {

@@ -13,8 +13,9 @@ impl Event for Paid {
 
 /// How many waits for a payment are kept.
 async fn waits(story: &Story) -> u64 {
-    let names = story.client.name_keys(&Paid::NAME.parse().unwrap());
-    story.redis.ask(&["HLEN", &names.waits]).await
+    let mut count = redis::cmd("HLEN");
+    count.arg(story.client.name_keys(&Paid::NAME.parse().unwrap()).waits);
+    story.client.redis().command("HLEN", &count).await.unwrap()
 }
 
 fn payment(step: &Step, event: &SignedUp) -> ergate::WaitFor<Paid> {

@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
     task::Waker,
     time::Duration,
 };
@@ -38,18 +38,18 @@ pub(crate) struct Shared {
 }
 
 #[derive(Default)]
-struct State {
+pub(super) struct State {
     journal: Journal,
     names: Names,
     /// Whether what is dropped is waited for no more.
-    abandoning: bool,
+    pub(super) abandoning: bool,
     /// Written with the next call.
     outbox: Vec<Write>,
     /// Steps whose body runs.
-    running: usize,
+    pub(super) running: usize,
     /// Steps that only time or something from outside can bring on, with the time they are due at.
-    pending: HashMap<u64, u64>,
-    next_pending: u64,
+    pub(super) pending: HashMap<u64, u64>,
+    pub(super) next_pending: u64,
     wakers: Vec<Waker>,
     /// Ends the attempt, whatever the code does.
     end: Option<Failure>,
@@ -106,7 +106,7 @@ impl Shared {
         Self { id, store, defaults, started_by, since, state: Mutex::default() }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -311,21 +311,6 @@ impl Shared {
         }
         stops
     }
-
-    /// Counts a body as running for as long as the guard lives.
-    pub(crate) fn running(self: &Arc<Self>) -> Running {
-        self.state().running += 1;
-        Running { shared: Arc::clone(self) }
-    }
-
-    /// Counts a step as waiting until `due` for as long as the guard lives.
-    pub(crate) fn pending(self: &Arc<Self>, due: u64) -> Pending {
-        let mut state = self.state();
-        state.next_pending += 1;
-        let key = state.next_pending;
-        state.pending.insert(key, due);
-        Pending { shared: Arc::clone(self), key }
-    }
 }
 
 impl State {
@@ -336,7 +321,7 @@ impl State {
         Ok(())
     }
 
-    fn push(&mut self, entry: Entry, closes: Option<u32>, opens: bool) {
+    pub(super) fn push(&mut self, entry: Entry, closes: Option<u32>, opens: bool) {
         let text = entry.to_json();
         self.outbox.push(Write { closes, opens, entry, text });
     }
@@ -344,50 +329,5 @@ impl State {
     /// The first word counts.
     fn end(&mut self, failure: Failure) {
         self.end.get_or_insert(failure);
-    }
-}
-
-pub(crate) struct Running {
-    shared: Arc<Shared>,
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.shared.state().running -= 1;
-    }
-}
-
-pub(crate) struct Pending {
-    shared: Arc<Shared>,
-    key: u64,
-}
-
-impl Drop for Pending {
-    fn drop(&mut self) {
-        self.shared.state().pending.remove(&self.key);
-    }
-}
-
-/// A step that waits for its open entry to be resolved. If it is [abandoned](Shared::abandon), the entry is closed.
-pub(crate) struct Open {
-    shared: Arc<Shared>,
-    step: String,
-    entry: u32,
-}
-
-impl Open {
-    pub(crate) fn new(shared: &Arc<Shared>, step: &str, entry: u32) -> Self {
-        Self { shared: Arc::clone(shared), step: step.to_owned(), entry }
-    }
-}
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        let at = self.shared.store.now_ms();
-        let mut state = self.shared.state();
-        if state.abandoning {
-            let op = Op::Resolved { entry: self.entry, with: Resolution::TimedOut };
-            state.push(Entry { step: std::mem::take(&mut self.step), at, op }, Some(self.entry), false);
-        }
     }
 }
