@@ -28,7 +28,7 @@ fuzz_target!(|text: &str| {
         }
         let planned = state.clone().planned(plan);
         let _ = planned.due(&name, &spec, now);
-        if let Ok(next) = planned.carried_out(&name, &spec, spec.target.queue(), now) {
+        if let Ok(next) = planned.carried_out(&name, &spec, now) {
             assert_eq!(next.plan, None);
             let _ = next.paused(now).resumed(&spec, now).set(&spec, now).due(&name, &spec, now);
         }
