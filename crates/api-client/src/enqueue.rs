@@ -339,11 +339,13 @@ impl Enqueue {
         self.unique(Unique { on_conflict, ..Unique::new(key, scope, None) })
     }
 
-    /// Refuses a unique key, for a start that may join another: what is held would be told as what was joined.
-    pub(crate) fn keyless(mut self) -> Self {
+    /// For a start that may join another. It has no unique key: what is held would be told as what was joined. An id of the caller's
+    /// is kept taken, as there may be no run by which a repetition would be told.
+    pub(crate) fn joining(mut self) -> Self {
         if self.unique.is_some() {
             self.problem = Some("a start of a function that takes batches has no unique key".to_owned());
         }
+        self.once |= self.id.is_some();
         self
     }
 

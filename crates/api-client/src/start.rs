@@ -259,7 +259,7 @@ impl Enqueue {
             Gate::Batch { key, size, timeout_ms } => {
                 let event = serde_json::to_vec(&event).expect("an event is JSON");
                 self.start.rules.push_str(&format!("\nbatch {size} {} {key}", event.len()));
-                self.keyless().delay(Duration::from_millis(timeout_ms))
+                self.joining().delay(Duration::from_millis(timeout_ms))
             }
         }
     }

@@ -45,6 +45,20 @@ async fn an_invoke_that_joins_a_batch_names_the_run_that_has_its_event() {
 }
 
 #[tokio::test]
+async fn an_invoke_with_an_id_of_its_own_adds_its_event_once() {
+    let story = batched().await;
+    let invoke = |n: u64| story.client.invoke("count", &json!({"n": n})).id(format!("order-{n}"));
+    let first = invoke(1).await.unwrap();
+
+    for _ in 0..2 {
+        assert!(invoke(2).await.unwrap().duplicate);
+        assert!(invoke(1).await.unwrap().duplicate);
+    }
+
+    assert_eq!(waiting(&story).await, [(first.id, vec![1, 2])]);
+}
+
+#[tokio::test]
 async fn a_start_that_may_join_a_batch_has_no_unique_key() {
     let story = batched().await;
 
