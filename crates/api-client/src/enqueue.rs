@@ -269,7 +269,8 @@ impl Enqueue {
     }
 
     /// Sets its id, of at most 128 bytes without white space or control characters; default a new one. A job of the queue that is
-    /// there under this id, even an ended one that is still kept, makes the receipt a duplicate, and nothing is enqueued.
+    /// there under this id, even an ended one that is still kept, makes the receipt a duplicate, and nothing is enqueued. The id of a
+    /// run whose function takes batches stays taken for a day, as its event may be in another run.
     pub fn id(mut self, id: impl AsRef<str>) -> Self {
         self.id = Some(JobId::new(id));
         self

@@ -271,7 +271,7 @@ async fn decide(client: &Client, kept: KeptSchedule, now: u64) -> Result<Step, E
     }
     let busy = kept.spec.overlap != Overlap::Allow && client.schedule_is_busy(&kept).await?;
     let state = match kept.state.plan(&kept.name, &kept.spec, now, busy) {
-        Some(plan) => kept.state.clone().planned(client.bind_plan(plan).await?),
+        Some(plan) => kept.state.clone().planned(client.bind_plan(&kept, plan).await?),
         None => kept.state.clone(),
     };
     Ok(Step { kept, state, at: now })

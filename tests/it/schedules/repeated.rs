@@ -31,7 +31,7 @@ async fn take(story: &Story) -> (u64, KeptSchedule) {
 async fn plan(story: &Story) -> (u64, KeptSchedule) {
     let (now, kept) = take(story).await;
     let plan = kept.state.plan(&kept.name, &kept.spec, now, false).expect("it is due");
-    let state = kept.state.clone().planned(story.client.bind_plan(plan).await.unwrap());
+    let state = kept.state.clone().planned(story.client.bind_plan(&kept, plan).await.unwrap());
     assert_eq!(story.client.step_schedules(&[(&kept, &state)], now).await.unwrap(), [true]);
     (now, kept.in_state(state))
 }

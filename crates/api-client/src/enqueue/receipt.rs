@@ -11,7 +11,7 @@ use crate::{Client, Error, JobHandle, Reached, batch::Taken};
 #[derive(Debug, Clone)]
 pub struct Receipt {
     /// The job's id; that of the holder if the new one was dropped, and of the run it joined if an option of its function put it
-    /// into another (`batch`, `debounce`).
+    /// into another (`batch`, `debounce`). Of a start that joined a batch under an id of the caller's and is made again, it is that id.
     pub id: JobId,
     /// The queue it is in.
     pub queue: QueueName,

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use ergate_shared::{
-    JobState, ScheduleName,
+    JobState, QueueName, ScheduleName,
     schedule::{Plan, Started},
     script,
 };
@@ -133,9 +133,13 @@ impl Client {
     ///
     /// # Errors
     /// Errors of the connection.
-    pub async fn bind_plan(&self, plan: Plan) -> Result<Plan, Error> {
-        let newest = self.newest_of(&plan.queue).await?;
-        Ok(Plan { queue: newest.unwrap_or(plan.queue), ..plan })
+    pub async fn bind_plan(&self, kept: &KeptSchedule, plan: Plan) -> Result<Plan, Error> {
+        Ok(Plan { queue: Some(self.starts_now_in(kept).await?), ..plan })
+    }
+
+    async fn starts_now_in(&self, kept: &KeptSchedule) -> Result<QueueName, Error> {
+        let queue = kept.spec.target.queue();
+        Ok(self.newest_of(&queue).await?.unwrap_or(queue))
     }
 
     /// Carries a plan out: asks jobs to end, and starts others. Doing it again changes nothing.
@@ -153,14 +157,18 @@ impl Client {
             }
         }
         let producer = kept.state.producer();
+        let queue = match &plan.queue {
+            Some(queue) => queue.clone(),
+            None => self.starts_now_in(kept).await?,
+        };
         for starts in plan.starts.chunks(STARTS_AT_ONCE) {
             let Some(last) = starts.last() else { continue };
             let mut drafts = Vec::with_capacity(starts.len());
             for start in starts {
                 let starting = self.enqueue_starting(start.starting(&kept.name, &kept.spec)?);
-                drafts.push(starting.prepared_in(&plan.queue).await?.draft()?.draft);
+                drafts.push(starting.prepared_in(&queue).await?.draft()?.draft);
             }
-            self.batcher(&plan.queue).submit_numbered(&drafts, &producer, last.number).await?;
+            self.batcher(&queue).submit_numbered(&drafts, &producer, last.number).await?;
         }
         Ok(())
     }

@@ -75,21 +75,23 @@ pub struct Counts {
 }
 
 /// What is being done about times that were due.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Plan {
     /// What is to be started, oldest first.
     pub starts: Vec<Start>,
     /// Where: of a function, the queue of the version that new runs get when the plan is written down, so that whoever carries it out
-    /// again after a newer version has come starts the same.
-    pub queue: QueueName,
+    /// again after a newer version has come starts the same. `None` in plans of releases that did not say: the one of then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub queue: Option<QueueName>,
     /// Whether what was started last is to be cancelled before.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub cancel: bool,
     /// The time that then waits until the last job has ended.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub held: Option<u64>,
     /// The next time after that.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub awaited: Option<u64>,
     /// Times that were missed and are not made up.
     pub missed: u64,
@@ -216,7 +218,7 @@ impl ScheduleState {
                 .zip(self.starts + 1..)
                 .map(|(nominal, number)| Start { number, nominal })
                 .collect(),
-            queue: spec.target.queue(),
+            queue: Some(spec.target.queue()),
             held,
             awaited: match due.last() {
                 Some(last) => next(spec, *last),
@@ -257,7 +259,7 @@ impl ScheduleState {
             self.last = Some(Started {
                 nominal: start.nominal,
                 at: now,
-                queue: plan.queue,
+                queue: plan.queue.unwrap_or_else(|| spec.target.queue()),
                 job: spec.target.id(name, at(start.nominal))?,
             });
         }

@@ -21,8 +21,8 @@ impl QueueLoop {
             }
             self.count(&settlement);
             let Settlement { id, action, context, unstarted, ended, .. } = settlement;
-            // A dead one may be made to go on, and would miss what came meanwhile.
-            if let (Ended::Completed | Ended::Discarded, Some(context)) = (ended, &context) {
+            // A dead one may be made to go on, and would miss what came meanwhile; so would one that only seems to have been settled.
+            if let (Ended::Completed | Ended::Discarded, Some(context), false) = (ended, &context, is_stale) {
                 unneeded.add_all(context);
             }
             let Action::Other { failure: Some(failure), tries, .. } = action else { continue };

@@ -189,11 +189,24 @@ fn no_time_is_missed_however_large_the_jitter_if_somebody_looks_when_it_is_due()
 }
 
 #[test]
+fn a_plan_of_a_release_that_did_not_say_in_which_queue_is_read() {
+    let (name, spec) = each_minute(|schedule| schedule);
+    let plan = begun(&spec).plan(&name, &spec, minute(1), false).unwrap();
+    let planned = begun(&spec).planned(Plan { queue: None, ..plan });
+    assert!(!planned.write().contains("queue"), "as it was written then");
+
+    let read = ScheduleState::read(&name, &planned.write()).unwrap();
+
+    assert_eq!(read, planned);
+    assert_eq!(read.carried_out(&name, &spec, minute(1)).unwrap().last.unwrap().queue, spec.target.queue());
+}
+
+#[test]
 fn what_was_started_is_found_in_the_queue_it_was_put_into() {
     let (name, spec) = each_minute(|schedule| schedule);
     let plan = begun(&spec).plan(&name, &spec, minute(1), false).unwrap();
     let queue = QueueName::new("fn/f@2").unwrap();
-    let plan = Plan { queue: queue.clone(), ..plan };
+    let plan = Plan { queue: Some(queue.clone()), ..plan };
 
     let state = begun(&spec).planned(plan).carried_out(&name, &spec, minute(1)).unwrap();
 
